@@ -1,0 +1,1 @@
+"""The run: channel, workers, drain and signals, tied together by `mirror`."""

@@ -1,0 +1,157 @@
+"""One tree of errors. A foreign error is translated once, at the adapter that met it, into one of these.
+
+Every error says in one line what was being done (`op`), to what (`path`), what happened, and what to do (`hint`).
+`retryable` tells whether the same request may succeed later; `fatal` whether the run can't go on without a person;
+`exit_code` is what the command ends with when this error ended it (the table is in docs/exit-codes.md).
+"""
+
+from typing import ClassVar
+
+
+class AsyncmirrorError(Exception):
+    """The root of the tree.
+
+    Args:
+        message: What happened, in one line.
+        op: What was being done, e.g. ``PutObject`` or ``open``.
+        path: What it was done to: a key, a file, a URL. Shown escaped by whoever shows it.
+        hint: What the reader can do about it.
+    """
+
+    retryable: ClassVar[bool] = False
+    fatal: ClassVar[bool] = False
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, op: str = "", path: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.op = op
+        self.path = path
+        self.hint = hint
+
+    def __str__(self) -> str:
+        where = ": ".join(part for part in (self.op, self.path) if part)
+        text = f"{where}: {self.message}" if where else self.message
+        return f"{text} ({self.hint})" if self.hint else text
+
+
+class UsageError(AsyncmirrorError):
+    """What was asked can't be asked: a malformed destination, a size without a unit, a source that is a file."""
+
+    fatal = True
+    exit_code = 2
+
+
+class SourceError(AsyncmirrorError):
+    """The file system refused something."""
+
+    exit_code = 3
+
+
+class UnreadableError(SourceError):
+    """An entry can't be opened, listed or read: EACCES, EIO, ESTALE after a second try, or it vanished."""
+
+
+class ChangedError(SourceError):
+    """A file's identity or length was not the same after reading as before."""
+
+    retryable = True
+
+
+class UnsupportedError(SourceError):
+    """An entry is of a kind that has no bytes to mirror, or it became one between scan and open."""
+
+
+class RefusedError(AsyncmirrorError):
+    """An entry could be sent but must not be: its key is too long, or a part exceeds the memory allowed."""
+
+    exit_code = 3
+
+
+class JournalError(AsyncmirrorError):
+    """The journal can't be opened or written: locked, of a newer version, damaged, on a full disk."""
+
+    fatal = True
+    exit_code = 4
+
+
+class StoreError(AsyncmirrorError):
+    """The store did not do what was asked. `status` is the HTTP status (0: none), `code` S3's error code ("": none)."""
+
+    def __init__(
+        self, message: str, *, op: str = "", path: str = "", hint: str = "", status: int = 0, code: str = ""
+    ) -> None:
+        super().__init__(message, op=op, path=path, hint=hint)
+        self.status = status
+        self.code = code
+
+
+class ThrottledError(StoreError):
+    """SlowDown, 503 or 429 with a throttling code: the store wants fewer requests."""
+
+    retryable = True
+
+
+class ServerFaultError(StoreError):
+    """A 5xx, a truncated or unintelligible answer, or 200 with an error inside."""
+
+    retryable = True
+
+
+class CorruptedError(StoreError):
+    """The store received other bytes than were sent (BadDigest, XAmzContentChecksumMismatch, …), or stored others."""
+
+    retryable = True
+
+
+class ConnectionFaultError(StoreError):
+    """The connection broke, or a deadline passed."""
+
+    retryable = True
+
+
+class UnreachableError(ConnectionFaultError):
+    """No connection could be made at all: the name does not resolve, nothing listens, the certificate is not trusted.
+
+    Retried like any connection fault; when the retries are spent it ends the run, because no file is to blame.
+    """
+
+    fatal = True
+    exit_code = 4
+
+
+class UntrustedError(StoreError):
+    """TLS verification failed. Never retried: a certificate does not heal."""
+
+    fatal = True
+    exit_code = 4
+
+
+class CredentialsError(StoreError):
+    """No credentials, wrong ones, or expired ones. Ends the run; no file is charged an attempt."""
+
+    fatal = True
+    exit_code = 4
+
+
+class BucketError(StoreError):
+    """The bucket does not exist, or stands in another region, or the clock is too far off: no request can succeed."""
+
+    fatal = True
+    exit_code = 4
+
+
+class UploadGoneError(StoreError):
+    """NoSuchUpload: completed already, aborted by somebody, or by a lifecycle rule."""
+
+
+class AccessDeniedError(StoreError):
+    """403 on one key, with credentials that are otherwise accepted."""
+
+
+class RejectedError(StoreError):
+    """Any other 4xx: the request itself is wrong for this store."""
+
+
+class PreconditionError(StoreError):
+    """412 or 409 to a conditional write."""

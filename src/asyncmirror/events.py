@@ -1,0 +1,89 @@
+"""What happened: the values a run tells its caller, in the order they became true.
+
+Owns names and shapes. An event about an entry is told only after the journal has committed it. `Progress` is no event but
+a reading of the gauges at one moment, for screens that refresh at their own pace.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
+
+from asyncmirror.model import Outcome
+
+
+class Started(NamedTuple):
+    """The journal is open and the store answered; work begins. `resumed`: the journal had been used before."""
+
+    source: str
+    destination: str
+    journal: str
+    resumed: bool
+
+
+class Notice(NamedTuple):
+    """Something the user should read once: a guarantee that is missing, an upload of somebody else's found."""
+
+    text: str
+
+
+class Settled(NamedTuple):
+    """One entry reached its outcome. `size` in bytes; `key` is empty where the entry has none; `reason` says why."""
+
+    path: bytes
+    key: str
+    outcome: Outcome
+    size: int
+    reason: str = ""
+
+
+class Unchanged(NamedTuple):
+    """Files of one directory that the journal knows to be complete, told together: there may be millions.
+
+    `directory` is the path below the source (empty for the source itself), `prefix` the key of that directory with its
+    slash; a file's key is `prefix` + `plan.keys.encode(name)`. `files` are (name, size in bytes) pairs.
+    """
+
+    directory: bytes
+    prefix: str
+    files: tuple[tuple[bytes, int], ...]
+
+
+class Summary(NamedTuple):
+    """The run is over. Bytes as in `--json`'s summary: `bytes_sent` counts bodies put on the wire in this run."""
+
+    counts: Mapping[Outcome, int]
+    bytes_by_outcome: Mapping[Outcome, int]
+    bytes_sent: int
+    bytes_total: int
+    requests: int
+    seconds: float
+    exit_code: int
+    stopped: bool = False
+    error: str = ""
+
+
+Event: TypeAlias = Started | Notice | Settled | Unchanged | Summary
+
+
+class Transfer(NamedTuple):
+    """A file being sent at this moment: bytes confirmed of bytes in all, and for how many seconds."""
+
+    path: bytes
+    sent: int
+    size: int
+    seconds: float
+
+
+class Progress(NamedTuple):
+    """The gauges at one moment. `settled` counts entries by outcome; bytes are of files, `bytes_sent` of bodies sent."""
+
+    scanning: bool
+    scanned: int
+    scanned_bytes: int
+    queued: int
+    queued_bytes: int
+    settled: Mapping[Outcome, int]
+    settled_bytes: Mapping[Outcome, int]
+    bytes_sent: int
+    requests: int
+    seconds: float
+    slowest: tuple[Transfer, ...]

@@ -1,0 +1,193 @@
+"""What was asked: one frozen value, validated once, handed down whole.
+
+Owns the meaning, the bounds and the defaults of every option. Knows no command line and no environment: `cli.options`
+turns flags and ``ASYNCMIRROR_*`` into a `Settings`. Sizes are bytes, times seconds.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from types import MappingProxyType
+
+from asyncmirror.errors import UsageError
+from asyncmirror.model import Algorithm
+
+KIB = 1 << 10
+MIB = 1 << 20
+GIB = 1 << 30
+MIN_PART_SIZE = 5 * MIB
+"""S3's least size of a part that is not the last."""
+MAX_PART_SIZE = 5 * GIB
+"""S3's largest part, and its largest single PUT."""
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)(B?)", re.IGNORECASE)
+_POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+# AWS, "Bucket naming rules", and what compatible stores allow beyond them (upper case, underscores: Ceph RGW).
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+
+
+class Symlinks(Enum):
+    """What is done with a symbolic link."""
+
+    SKIP = "skip"
+    FOLLOW = "follow"
+    RECORD = "record"
+
+
+class Stubs(Enum):
+    """What is done with a file that has a size but no blocks on disk: on an archive file system, reading recalls tape."""
+
+    SKIP = "skip"
+    READ = "read"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A bucket and a prefix within it, without slashes at its ends; empty for the bucket itself."""
+
+    bucket: str
+    prefix: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "Destination":
+        """Read ``s3://BUCKET[/PREFIX]``.
+
+        Raises:
+            UsageError: It is no such thing, or the prefix would not survive as it is (``..``, ``//``).
+        """
+        hint = "write it as s3://BUCKET or s3://BUCKET/PREFIX"
+        if not text.startswith("s3://"):
+            raise UsageError(f"the destination {text!r} is no S3 URL", hint=hint)
+        bucket, _, prefix = text.removeprefix("s3://").partition("/")
+        if not _BUCKET.fullmatch(bucket):
+            raise UsageError(f"{bucket!r} is no bucket name", hint=hint)
+        prefix = prefix.removesuffix("/")
+        if prefix and any(part in ("", ".", "..") for part in prefix.split("/")):
+            raise UsageError(f"the prefix {prefix!r} has an empty, '.' or '..' component", hint=hint)
+        if not prefix.isprintable():
+            raise UsageError(f"the prefix {prefix!r} has unprintable characters", hint=hint)
+        return cls(bucket, prefix)
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}" if self.prefix else f"s3://{self.bucket}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One ``--include`` or ``--exclude``, in the order given."""
+
+    include: bool
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Which store, as whom. What is None is found as aws-cli finds it (environment, config files, instance role)."""
+
+    endpoint_url: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    sign_request: bool = True
+    ca_bundle: Path | None = None
+    addressing_style: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectOptions:
+    """What is asked of the store for every object."""
+
+    storage_class: str | None = None
+    sse: str | None = None
+    sse_kms_key_id: str | None = None
+    acl: str | None = None
+    request_payer: str | None = None
+    content_type: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    algorithm: Algorithm = Algorithm.CRC64NVME
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How much at once, and how patient. Sizes in bytes, times in seconds."""
+
+    concurrency: int = 64  # requests in flight
+    scanners: int = 4  # threads that list directories
+    readers: int = 8  # threads that read files
+    part_size: int = 16 * MIB
+    multipart_threshold: int = 32 * MIB  # a file of this size or more goes up in parts
+    max_memory: int = 512 * MIB  # bodies in memory at once
+    request_timeout: float = 60.0  # per attempt, plus the time the body takes at 1 MiB/s
+    max_attempts: int = 8  # per request, the first included
+    retry_window: float = 300.0  # from the first attempt; no attempt begins later
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "concurrency": (1, 4096),
+            "scanners": (1, 1024),
+            "readers": (1, 1024),
+            "part_size": (MIN_PART_SIZE, MAX_PART_SIZE),
+            "multipart_threshold": (1, MAX_PART_SIZE),
+            "max_memory": (MIN_PART_SIZE, 1 << 50),
+            "request_timeout": (0.001, 86400),
+            "max_attempts": (1, 1000),
+            "retry_window": (0, 7 * 86400),
+        }
+        for name, (least, most) in bounds.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                flag = "--" + name.replace("_", "-")
+                raise UsageError(f"{flag} is {value}; it must be from {least} to {most}")
+        if self.part_size > self.max_memory:
+            raise UsageError(
+                f"--part-size {format_size(self.part_size)} does not fit into --max-memory {format_size(self.max_memory)}",
+                hint="a part is held in memory while it is sent: lower the one or raise the other",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One run of `sync`: what, where to, and how."""
+
+    source: Path
+    destination: Destination
+    connection: Connection = Connection()
+    objects: ObjectOptions = field(default_factory=ObjectOptions)
+    tuning: Tuning = Tuning()
+    rules: tuple[Rule, ...] = ()
+    symlinks: Symlinks = Symlinks.SKIP
+    stubs: Stubs = Stubs.SKIP
+    journal: Path | None = None  # None: named after source and destination, under $XDG_STATE_HOME/asyncmirror
+    dry_run: bool = False
+    trust_mtime: bool = False
+    retry_failed: bool = False
+    adopt: bool = False
+
+
+def parse_size(text: str) -> int:
+    """Read a size with its unit, ``64MiB``, ``64M`` (both 1024-based, as aws-cli and s5cmd do) or ``64MB`` (1000-based).
+
+    Returns:
+        The size in bytes.
+
+    Raises:
+        UsageError: It is no size, or has no unit.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or not (match[2] or match[4]):
+        raise UsageError(f"{text!r} is no size", hint="write a number with its unit, such as 64MiB or 5GB")
+    base = 1000 if match[4] and match[2] and not match[3] else 1024
+    return int(float(match[1]) * base ** _POWER[match[2].lower()])
+
+
+def format_size(size: float) -> str:
+    """A size in bytes for people: ``512 B``, ``64 MiB``, ``1.5 TiB``."""
+    value = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < KIB:
+            break
+        value /= KIB
+    else:
+        unit = "PiB"
+    return f"{value:.0f} {unit}" if value >= 100 or value == int(value) else f"{value:.1f} {unit}"  # noqa: PLR2004

@@ -1,0 +1,1 @@
+"""The object store: a narrow port, its adapters, and the decorators that retry and limit."""
