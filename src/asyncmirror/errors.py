@@ -78,9 +78,7 @@ class JournalError(AsyncmirrorError):
 class StoreError(AsyncmirrorError):
     """The store did not do what was asked. `status` is the HTTP status (0: none), `code` S3's error code ("": none)."""
 
-    def __init__(
-        self, message: str, *, op: str = "", path: str = "", hint: str = "", status: int = 0, code: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, op: str = "", path: str = "", hint: str = "", status: int = 0, code: str = "") -> None:
         super().__init__(message, op=op, path=path, hint=hint)
         self.status = status
         self.code = code

@@ -184,10 +184,9 @@ def parse_size(text: str) -> int:
 def format_size(size: float) -> str:
     """A size in bytes for people: ``512 B``, ``64 MiB``, ``1.5 TiB``."""
     value = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if value < KIB:
-            break
+    units = ["PiB", "TiB", "GiB", "MiB", "KiB", "B"]
+    while value >= KIB and len(units) > 1:
         value /= KIB
-    else:
-        unit = "PiB"
+        units.pop()
+    unit = units[-1]
     return f"{value:.0f} {unit}" if value >= 100 or value == int(value) else f"{value:.1f} {unit}"  # noqa: PLR2004
