@@ -1,0 +1,100 @@
+"""Which entries ``--include`` and ``--exclude`` leave out.
+
+Owns the pattern language, which is rclone's: ``*`` and ``?`` stop at a slash, ``**`` does not, ``[…]`` and ``{a,b}`` as in a
+shell, a leading slash ties the pattern to the source, otherwise it matches at the end of the path from a slash on; a trailing
+slash means a directory and all that is in it. Rules are tried in order and the first that matches decides. What no rule
+matches is kept, unless there are includes: then it is left out. docs/filters.md tells users.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from asyncmirror.errors import UsageError
+from asyncmirror.settings import Rule
+
+_TOKEN = re.compile(rb"\*\*|[*?{},]|\\.|\[(?:\\.|[^\]\\])+\]|\[|[^*?{},\\\[]+|\\", re.DOTALL)
+_PLAIN = {b"**": rb".*", b"*": rb"[^/]*", b"?": rb"[^/]"}
+
+
+def _translate(pattern: bytes, shown: str) -> bytes:
+    depth = 0
+    parts: list[bytes] = []
+    for token in _TOKEN.findall(pattern):
+        if token in _PLAIN:
+            parts.append(_PLAIN[token])
+        elif token == b"{":
+            depth += 1
+            parts.append(b"(?:")
+        elif token == b"}" and depth:
+            depth -= 1
+            parts.append(b")")
+        elif token == b"," and depth:
+            parts.append(b"|")
+        elif token in (b"[", b"\\"):
+            raise UsageError(f"the pattern {shown!r} ends within a [class] or after a backslash")
+        elif token.startswith(b"["):
+            parts.append(b"[^/" + token[2:] if token[1:2] in (b"!", b"^") else token)
+        else:
+            parts.append(re.escape(token[1:] if token.startswith(b"\\") else token))
+    if depth:
+        raise UsageError(f"the pattern {shown!r} has a {{ without its }}")
+    return b"".join(parts)
+
+
+class _Compiled(NamedTuple):
+    include: bool
+    text: str
+    path: re.Pattern[bytes]
+    directory: re.Pattern[bytes] | None  # matches a directory all of whose contents the pattern matches
+
+
+def _compile(rule: Rule) -> _Compiled:
+    pattern = os.fsencode(rule.pattern)
+    if not pattern.strip(b"/"):
+        raise UsageError(f"the pattern {rule.pattern!r} is empty", hint="write ** for everything")
+    if pattern.endswith(b"/"):
+        pattern += b"**"
+    start = b"" if pattern.startswith(b"/") else rb"(?:.*/)?"
+    body = pattern.removeprefix(b"/")
+    try:
+        path = re.compile(start + _translate(body, rule.pattern), re.DOTALL)
+        whole = body.removesuffix(b"/**")
+        directory = re.compile(start + _translate(whole, rule.pattern), re.DOTALL) if whole != body else None
+    except re.error as error:
+        raise UsageError(f"the pattern {rule.pattern!r} is malformed: {error}") from None
+    return _Compiled(rule.include, rule.pattern, path, directory)
+
+
+class Filters:
+    """The rules of one run, compiled."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        """Compile them.
+
+        Raises:
+            UsageError: A pattern is malformed.
+        """
+        self._rules = [_compile(rule) for rule in rules]
+        self._unmatched = "no --include matches" if any(rule.include for rule in rules) else ""
+
+    def __bool__(self) -> bool:
+        """Whether there are any: without, nothing need be asked."""
+        return bool(self._rules)
+
+    def excludes(self, path: bytes) -> str:
+        """Why the entry at this path below the source is left out; empty where it is not."""
+        for rule in self._rules:
+            if rule.path.fullmatch(path):
+                return "" if rule.include else f"--exclude {rule.text}"
+        return self._unmatched
+
+    def prunes(self, directory: bytes) -> str:
+        """Why nothing in this directory can be kept, so that it need not be listed; empty where something may be."""
+        for rule in self._rules:
+            if rule.include:
+                return ""
+            if rule.directory is not None and rule.directory.fullmatch(directory):
+                return f"--exclude {rule.text}"
+        return ""
