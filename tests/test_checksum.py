@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncmirror.checksum import compute, from_header, of_parts, to_header
+from asyncmirror.checksum import Running, compute, from_header, of_parts, to_header
 from asyncmirror.model import Algorithm, Checksum, Receipt
 
 # The check values of the CRC catalogue (reveng) and of FIPS 180-4, over "123456789" and "abc".
@@ -54,3 +54,11 @@ def test_any_header_is_read_or_refused(algorithm: Algorithm, text: str) -> None:
 @pytest.mark.parametrize("text", ["", "AAAA", "AAAAAAAAAAA=-0", "AAAAAAAAAAA=-", "AAAAAAAAAAA=-x", "é"])
 def test_a_header_that_is_none_is_refused(text: str) -> None:
     assert from_header(Algorithm.CRC64NVME, text) is None
+
+
+@given(st.sampled_from(Algorithm), st.lists(st.binary(max_size=50)))
+def test_a_checksum_in_pieces_is_the_one_of_the_whole(algorithm: Algorithm, pieces: list[bytes]) -> None:
+    running = Running(algorithm)
+    for piece in pieces:
+        running.update(piece)
+    assert running.checksum() == compute(algorithm, b"".join(pieces))

@@ -14,7 +14,7 @@ from awscrt import checksums
 
 from asyncmirror.model import Algorithm, Body, Checksum, Receipt
 
-_CRC: dict[Algorithm, tuple[Callable[[Body], int], Callable[[int, int, int], int], int]] = {
+_CRC: dict[Algorithm, tuple[Callable[[Body, int], int], Callable[[int, int, int], int], int]] = {
     Algorithm.CRC64NVME: (checksums.crc64nvme, checksums.combine_crc64nvme, 8),
     Algorithm.CRC32C: (checksums.crc32c, checksums.combine_crc32c, 4),
     Algorithm.CRC32: (checksums.crc32, checksums.combine_crc32, 4),
@@ -26,19 +26,40 @@ _WIDTH = {
 }
 
 
-def _sha(algorithm: Algorithm, data: Body) -> bytes:
-    if algorithm is Algorithm.SHA256:
-        return hashlib.sha256(data).digest()
-    return hashlib.sha1(data, usedforsecurity=False).digest()
+def _sha(algorithm: Algorithm, data: Body = b"") -> "hashlib._Hash":
+    return hashlib.new(algorithm.value.lower(), data, usedforsecurity=False)
 
 
 def compute(algorithm: Algorithm, data: Body) -> Checksum:
     """The checksum of some bytes."""
     crc = _CRC.get(algorithm)
     if crc is None:
-        return Checksum(algorithm, _sha(algorithm, data))
+        return Checksum(algorithm, _sha(algorithm, data).digest())
     function, _, width = crc
-    return Checksum(algorithm, function(data).to_bytes(width, "big"))
+    return Checksum(algorithm, function(data, 0).to_bytes(width, "big"))
+
+
+class Running:
+    """The checksum of bytes that come in pieces."""
+
+    def __init__(self, algorithm: Algorithm) -> None:
+        self._algorithm = algorithm
+        self._crc = _CRC.get(algorithm)
+        self._value = 0
+        self._hash = None if self._crc else _sha(algorithm)
+
+    def update(self, data: Body) -> None:
+        """Take in the next piece."""
+        if self._crc:
+            self._value = self._crc[0](data, self._value)
+        elif self._hash:
+            self._hash.update(data)
+
+    def checksum(self) -> Checksum:
+        """The checksum of all pieces so far."""
+        if self._crc:
+            return Checksum(self._algorithm, self._value.to_bytes(self._crc[2], "big"))
+        return Checksum(self._algorithm, self._hash.digest() if self._hash else b"")
 
 
 def of_parts(algorithm: Algorithm, receipts: Iterable[Receipt]) -> Checksum:
@@ -46,7 +67,7 @@ def of_parts(algorithm: Algorithm, receipts: Iterable[Receipt]) -> Checksum:
     crc = _CRC.get(algorithm)
     if crc is None:
         digests = [receipt.checksum.digest for receipt in receipts]
-        return Checksum(algorithm, _sha(algorithm, b"".join(digests)), len(digests))
+        return Checksum(algorithm, _sha(algorithm, b"".join(digests)).digest(), len(digests))
     _, combine, width = crc
     value = 0
     for receipt in receipts:

@@ -105,6 +105,39 @@ class Upload(NamedTuple):
     receipts: tuple[Receipt, ...] = ()
 
 
+class Completed(NamedTuple):
+    """The journal's record of a complete object. `part_size` in bytes; 0: sent by a single PUT."""
+
+    identity: Identity
+    checksum: Checksum
+    etag: str
+    part_size: int
+
+
+class Uploading(NamedTuple):
+    """The journal's record of an upload in progress, with the identity of the file it is made of."""
+
+    identity: Identity
+    upload: Upload
+
+
+class Problem(NamedTuple):
+    """The journal's record of why an entry was not completed when it was last tried."""
+
+    identity: Identity | None
+    outcome: Outcome
+    reason: str
+    retryable: bool
+
+
+class Record(NamedTuple):
+    """All that the journal says of one entry."""
+
+    completed: Completed | None = None
+    uploading: Uploading | None = None
+    problem: Problem | None = None
+
+
 class Properties(NamedTuple):
     """What is stored beside the bytes of one object. Metadata keys are lower case, values printable ASCII."""
 

@@ -2,8 +2,21 @@
 
 import pytest
 
-from asyncmirror.model import Algorithm, Checksum, Identity, Outcome, Receipt, RemoteObject, RemotePart, Upload
-from asyncmirror.plan.decide import Action, Completed, Problem, Record, Seen, Uploading, decide, is_ours, reconcile
+from asyncmirror.model import (
+    Algorithm,
+    Checksum,
+    Completed,
+    Identity,
+    Outcome,
+    Problem,
+    Receipt,
+    Record,
+    RemoteObject,
+    RemotePart,
+    Upload,
+    Uploading,
+)
+from asyncmirror.plan.decide import Action, Seen, decide, is_ours, reconcile
 
 NOW = Identity(dev=1, ino=10, size=100, mtime_ns=5, ctime_ns=6)
 CRC = Checksum(Algorithm.CRC64NVME, b"12345678")

@@ -29,9 +29,8 @@ The same rows stand in tests/plan/test_decide.py. Pure: knows no journal and no 
 
 from collections.abc import Iterable
 from enum import Enum
-from typing import NamedTuple
 
-from asyncmirror.model import Checksum, Identity, Outcome, Receipt, RemoteObject, RemotePart, Upload
+from asyncmirror.model import Identity, Outcome, Receipt, Record, RemoteObject, RemotePart, Upload
 from asyncmirror.plan.properties import NONCE
 
 
@@ -47,39 +46,6 @@ class Action(Enum):
     RESTART = "restart"  # abort the upload in progress, then upload
     CONFIRM = "confirm"  # the upload had succeeded: journal it
     KEEP = "keep"  # leave it failed
-
-
-class Completed(NamedTuple):
-    """The journal's record of a complete object. `part_size` in bytes; 0: sent by a single PUT."""
-
-    identity: Identity
-    checksum: Checksum
-    etag: str
-    part_size: int
-
-
-class Uploading(NamedTuple):
-    """The journal's record of an upload in progress, with the identity of the file it is made of."""
-
-    identity: Identity
-    upload: Upload
-
-
-class Problem(NamedTuple):
-    """The journal's record of why an entry was not completed when it was last tried."""
-
-    identity: Identity | None
-    outcome: Outcome
-    reason: str
-    retryable: bool
-
-
-class Record(NamedTuple):
-    """All that the journal says of one entry."""
-
-    completed: Completed | None = None
-    uploading: Uploading | None = None
-    problem: Problem | None = None
 
 
 class Seen(Enum):

@@ -1,0 +1,141 @@
+"""What is written: each kind of change to the journal, and its SQL.
+
+Owns the mapping from values to rows. Every change names its entry by directory id and name. Knows no thread.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from typing import NamedTuple, TypeAlias
+
+from asyncmirror.model import Completed, Identity, Problem, Receipt, Upload
+
+
+class Complete(NamedTuple):
+    """The store confirmed the object. `clears`: there may be an upload or a problem on record, which ends with this."""
+
+    directory: int
+    name: bytes
+    completed: Completed
+    clears: bool
+
+
+class Begin(NamedTuple):
+    """An upload is about to be created (its id is empty), or has been."""
+
+    directory: int
+    name: bytes
+    identity: Identity
+    upload: Upload
+
+
+class Receive(NamedTuple):
+    """The store confirmed a part."""
+
+    directory: int
+    name: bytes
+    receipt: Receipt
+
+
+class Abandon(NamedTuple):
+    """The upload is over without an object."""
+
+    directory: int
+    name: bytes
+
+
+class Fail(NamedTuple):
+    """The entry was not completed, and why."""
+
+    directory: int
+    name: bytes
+    problem: Problem
+
+
+class Forgive(NamedTuple):
+    """The problem on record is no more: the entry vanished, or is fine."""
+
+    directory: int
+    name: bytes
+
+
+Change: TypeAlias = Complete | Begin | Receive | Abandon | Fail | Forgive
+
+_COMPLETE = """
+INSERT INTO object VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+    ino = excluded.ino, size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,
+    algorithm = excluded.algorithm, digest = excluded.digest, parts = excluded.parts, part_size = excluded.part_size,
+    etag = excluded.etag
+"""
+_BEGIN = "INSERT OR REPLACE INTO upload VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_RECEIVE = "INSERT OR REPLACE INTO receipt VALUES (?, ?, ?, ?, ?, ?)"
+_FAIL = "INSERT OR REPLACE INTO problem VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_END_UPLOAD = (
+    "DELETE FROM receipt WHERE directory = ? AND name = ?",
+    "DELETE FROM upload WHERE directory = ? AND name = ?",
+)
+_FORGIVE = "DELETE FROM problem WHERE directory = ? AND name = ?"
+
+
+def apply(connection: sqlite3.Connection, changes: Iterable[Change]) -> None:
+    """Write changes, in order, within the transaction that is open."""
+    for kind, group in groupby(changes, type):
+        _WRITERS[kind](connection, list(group))
+
+
+def _complete(connection: sqlite3.Connection, changes: Sequence[Complete]) -> None:
+    connection.executemany(
+        _COMPLETE,
+        [
+            (directory, name, *identity[1:], checksum.algorithm.value, checksum.digest, checksum.parts, part_size, etag)
+            for directory, name, (identity, checksum, etag, part_size), _ in changes
+        ],
+    )
+    cleared = [(change.directory, change.name) for change in changes if change.clears]
+    if cleared:
+        for statement in (*_END_UPLOAD, _FORGIVE):
+            connection.executemany(statement, cleared)
+
+
+def _begin(connection: sqlite3.Connection, changes: Sequence[Begin]) -> None:
+    for directory, name, identity, upload in changes:
+        row = (upload.upload_id, upload.nonce, upload.part_size, upload.algorithm.value)
+        connection.execute(_BEGIN, (directory, name, *identity[1:], *row))
+
+
+def _receive(connection: sqlite3.Connection, changes: Sequence[Receive]) -> None:
+    connection.executemany(
+        _RECEIVE,
+        [(directory, name, r.number, r.size, r.etag, r.checksum.digest) for directory, name, r in changes],
+    )
+
+
+def _abandon(connection: sqlite3.Connection, changes: Sequence[Abandon]) -> None:
+    for statement in _END_UPLOAD:
+        connection.executemany(statement, changes)
+
+
+def _fail(connection: sqlite3.Connection, changes: Sequence[Fail]) -> None:
+    nothing = (None, None, None, None)
+    connection.executemany(
+        _FAIL,
+        [
+            (directory, name, outcome.value, reason, int(retryable), *(nothing if identity is None else identity[1:]))
+            for directory, name, (identity, outcome, reason, retryable) in changes
+        ],
+    )
+
+
+def _forgive(connection: sqlite3.Connection, changes: Sequence[Forgive]) -> None:
+    connection.executemany(_FORGIVE, changes)
+
+
+# Each writer takes a sequence of its own kind of change, which `groupby` ensures and no type can say.
+_WRITERS: dict[type, Callable[..., None]] = {
+    Complete: _complete,
+    Begin: _begin,
+    Receive: _receive,
+    Abandon: _abandon,
+    Fail: _fail,
+    Forgive: _forgive,
+}

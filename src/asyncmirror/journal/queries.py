@@ -1,0 +1,136 @@
+"""What is read: the journal's rows as values.
+
+Owns the SELECTs. `known` is the one that a run without news consists of, so it gives bare rows; `records` gives whole records
+for the few entries that need a decision. Knows no thread.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeAlias
+
+from asyncmirror.model import Algorithm, Checksum, Completed, Identity, Outcome, Problem, Receipt, Record, Upload, Uploading
+
+Row: TypeAlias = tuple[int, int, int, int]
+"""(ino, size, mtime_ns, ctime_ns): `Identity` without its device."""
+
+_BATCH = 500  # names in one IN (…); SQLite's own limit is 32,766 variables
+_KNOWN = "SELECT name, ino, size, mtime_ns, ctime_ns FROM object WHERE directory = ?"
+
+
+class Known(NamedTuple):
+    """What the journal knows of one directory: complete objects, and the names that have an upload or a problem."""
+
+    directory: int
+    complete: dict[bytes, Row]
+    unsettled: frozenset[bytes]
+
+
+class UnfinishedUpload(NamedTuple):
+    """An upload in progress, for people: path, size in bytes, bytes confirmed so far."""
+
+    path: bytes
+    size: int
+    upload_id: str
+    confirmed: int
+
+
+class KnownProblem(NamedTuple):
+    """A problem on record, for people."""
+
+    path: bytes
+    problem: Problem
+
+
+def directory_id(connection: sqlite3.Connection, path: bytes) -> int:
+    """The id of a directory; 0 where the journal does not know it."""
+    row = connection.execute("SELECT id FROM directory WHERE path = ?", (path,)).fetchone()
+    return row[0] if row else 0
+
+
+def known(connection: sqlite3.Connection, directory: int, names: Sequence[bytes] | None) -> Known:
+    """What is known of a directory, or of these of its entries."""
+    complete: dict[bytes, Row] = {}
+    if names is None:
+        for name, *row in connection.execute(_KNOWN, (directory,)):
+            complete[name] = tuple(row)
+    else:
+        for start in range(0, len(names), _BATCH):
+            some = names[start : start + _BATCH]
+            statement = f"{_KNOWN} AND name IN ({','.join('?' * len(some))})"
+            for name, *row in connection.execute(statement, (directory, *some)):
+                complete[name] = tuple(row)
+    unsettled = connection.execute(
+        "SELECT name FROM problem WHERE directory = ? UNION SELECT name FROM upload WHERE directory = ?", (directory, directory)
+    )
+    return Known(directory, complete, frozenset(name for (name,) in unsettled))
+
+
+def records(connection: sqlite3.Connection, directory: int, names: Sequence[bytes]) -> dict[bytes, Record]:
+    """All that is known of some entries of a directory."""
+    return {name: _record(connection, (directory, name)) for name in names}
+
+
+def _record(connection: sqlite3.Connection, entry: tuple[int, bytes]) -> Record:
+    completed = uploading = problem = None
+    where = "WHERE directory = ? AND name = ?"
+    row = connection.execute(
+        f"SELECT ino, size, mtime_ns, ctime_ns, algorithm, digest, parts, etag, part_size FROM object {where}", entry
+    ).fetchone()
+    if row:
+        completed = Completed(Identity(0, *row[:4]), Checksum(Algorithm(row[4]), row[5], row[6]), row[7], row[8])
+    row = connection.execute(
+        f"SELECT ino, size, mtime_ns, ctime_ns, upload_id, nonce, part_size, algorithm FROM upload {where}", entry
+    ).fetchone()
+    if row:
+        algorithm = Algorithm(row[7])
+        found = connection.execute(f"SELECT number, size, etag, digest FROM receipt {where} ORDER BY number", entry)
+        receipts = tuple(Receipt(number, size, etag, Checksum(algorithm, digest)) for number, size, etag, digest in found)
+        uploading = Uploading(Identity(0, *row[:4]), Upload(row[4], row[5], row[6], algorithm, receipts))
+    row = connection.execute(
+        f"SELECT outcome, reason, retryable, ino, size, mtime_ns, ctime_ns FROM problem {where}", entry
+    ).fetchone()
+    if row:
+        identity = None if row[3] is None else Identity(0, *row[3:7])
+        problem = Problem(identity, Outcome(row[0]), row[1], bool(row[2]))
+    return Record(completed, uploading, problem)
+
+
+def totals(connection: sqlite3.Connection) -> dict[Outcome, tuple[int, int]]:
+    """How many entries, and how many bytes, per outcome on record: complete objects, unfinished uploads, problems."""
+    found = {Outcome.COMPLETE: connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM object").fetchone()}
+    found[Outcome.PENDING] = connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM upload").fetchone()
+    rows = connection.execute("SELECT outcome, count(*), coalesce(sum(size), 0) FROM problem GROUP BY outcome")
+    for outcome, count, size in rows:
+        found[Outcome(outcome)] = (count, size)
+    return {outcome: pair for outcome, pair in found.items() if pair[0]}
+
+
+def _join(directory: bytes, name: bytes) -> bytes:
+    return b"/".join(part for part in (directory, name) if part)
+
+
+def unfinished(connection: sqlite3.Connection) -> Iterator[UnfinishedUpload]:
+    """The uploads in progress."""
+    rows = connection.execute(
+        "SELECT d.path, u.name, u.size, u.upload_id, (SELECT coalesce(sum(r.size), 0) FROM receipt r"
+        " WHERE r.directory = u.directory AND r.name = u.name)"
+        " FROM upload u JOIN directory d ON d.id = u.directory ORDER BY d.path, u.name"
+    )
+    for directory, name, size, upload_id, confirmed in rows:
+        yield UnfinishedUpload(_join(directory, name), size, upload_id, confirmed)
+
+
+def problems(connection: sqlite3.Connection) -> Iterator[KnownProblem]:
+    """The problems on record."""
+    rows = connection.execute(
+        "SELECT d.path, p.name, p.outcome, p.reason, p.retryable, p.ino, p.size, p.mtime_ns, p.ctime_ns"
+        " FROM problem p JOIN directory d ON d.id = p.directory ORDER BY d.path, p.name"
+    )
+    for directory, name, outcome, reason, retryable, *identity in rows:
+        seen = None if identity[0] is None else Identity(0, *identity)
+        yield KnownProblem(_join(directory, name), Problem(seen, Outcome(outcome), reason, bool(retryable)))
+
+
+def meta(connection: sqlite3.Connection) -> dict[str, str]:
+    """What the journal is of: source, destination, endpoint."""
+    return dict(connection.execute("SELECT key, value FROM meta"))

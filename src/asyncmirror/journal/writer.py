@@ -1,0 +1,246 @@
+"""The journal at work: one thread that owns the one connection, and commits in groups.
+
+Owns the thread, the queue before it, and the transaction. Questions and changes come from the event loop and from the scan
+threads alike and are served in order. A change's future is done only after its commit. The first write that fails ends the
+journal: nothing that it had not committed was ever told to anybody, so that nothing is lost.
+"""
+
+import json
+import os
+import queue
+import socket
+import sqlite3
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from asyncmirror import __version__
+from asyncmirror.errors import AsyncmirrorError, JournalError, UsageError
+from asyncmirror.journal import queries
+from asyncmirror.journal.changes import Change, apply
+from asyncmirror.journal.lock import Lock
+from asyncmirror.journal.queries import Known
+from asyncmirror.journal.schema import check_integrity, connect, translate
+from asyncmirror.model import Record
+
+T = TypeVar("T")
+_LINGER = 0.05
+"""Seconds that a change waits at most while questions keep coming."""
+_REMEMBERED = 10_000  # directory ids
+
+
+class Belongs(NamedTuple):
+    """What a journal is of. A journal used for another bucket would call files complete that are not there."""
+
+    source: str
+    destination: str
+    endpoint: str
+
+
+class _Job(NamedTuple):
+    function: Callable[[sqlite3.Connection], object]
+    future: "Future[object]"
+    writes: bool
+
+
+def _boot() -> str:
+    """An id that changes when the machine starts anew; empty where there is none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+class Journal:
+    """A journal, opened and locked. Every method may be called from any thread; `close` when nobody else calls any."""
+
+    def __init__(self, path: Path, belongs: Belongs, *, read_only: bool = False, endpoint: str = "") -> None:
+        """Open it, making it where there is none.
+
+        Args:
+            path: The file. Its directory is made.
+            belongs: What it is of; `source` may differ from the one on record (a mount's alias), the others not.
+            read_only: Keep nothing: for a dry run. Where there is no journal, none is made.
+            endpoint: Where this process answers questions, for the lock file.
+
+        Raises:
+            JournalError: It can't be opened: locked, newer, damaged, no space.
+            UsageError: It belongs to another destination.
+        """
+        self.path = path
+        self._read_only = read_only
+        self._lock = None if read_only and not path.exists() else Lock(path, endpoint)
+        try:
+            self._connection = connect(Path(":memory:") if self._lock is None else path)
+            try:
+                self.resumed = self._begin(belongs)
+            except BaseException:
+                self._connection.close()
+                raise
+        except BaseException:
+            self._unlock()
+            raise
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._directories: OrderedDict[bytes, int] = OrderedDict()
+        self._broken: JournalError | None = None
+        self._thread = threading.Thread(target=self._serve, name="journal", daemon=True)
+        self._thread.start()
+
+    def _begin(self, belongs: Belongs) -> bool:
+        """Check what the journal is of, and note that a run begins; whether there was one before."""
+        connection = self._connection
+        try:
+            on_record = queries.meta(connection)
+            for key in ("destination", "endpoint"):
+                if on_record and on_record[key] != getattr(belongs, key):
+                    raise UsageError(
+                        f"the journal {os.fspath(self.path)!r} belongs to {on_record['destination']}"
+                        f" at {on_record['endpoint'] or 'AWS'}, not to {belongs.destination} at {belongs.endpoint or 'AWS'}",
+                        hint="give this destination a --journal of its own",
+                    )
+            last = connection.execute("SELECT host, boot, ended FROM run ORDER BY id DESC LIMIT 1").fetchone()
+            here = (socket.gethostname(), _boot())
+            # A killed process can't damage the file, a machine that went down may.
+            if last and last[2] is None and (last[0], last[1]) != here:
+                check_integrity(connection, self.path)
+            connection.execute("BEGIN")
+            connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", belongs._asdict().items())
+            self._run = connection.execute(
+                "INSERT INTO run (version, host, pid, boot, started) VALUES (?, ?, ?, ?, ?)",
+                (__version__, here[0], os.getpid(), here[1], time.time()),
+            ).lastrowid
+            if not self._read_only:
+                connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise translate(error, self.path) from None
+        return last is not None
+
+    def ask(self, function: Callable[[sqlite3.Connection], T]) -> "Future[T]":
+        """Have the thread answer a question. The future fails with `JournalError`."""
+        return self._put(function, writes=False)
+
+    def submit(self, changes: Sequence[Change]) -> "Future[None]":
+        """Have the thread write changes. The future is done when they are committed, and fails with `JournalError`."""
+        return self._put(lambda connection: apply(connection, changes), writes=True)
+
+    def _put(self, function: Callable[[sqlite3.Connection], T], *, writes: bool) -> "Future[T]":
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()  # who waits may go away; what the store confirmed is written all the same
+        self._queue.put(_Job(function, future, writes))  # type: ignore[arg-type]  # each future gets its own function's value
+        return future
+
+    def known(self, path: bytes, names: Sequence[bytes] | None) -> Known:
+        """What is known of a directory, or of these of its entries. Blocks: not for the event loop's thread.
+
+        Raises:
+            JournalError: The journal failed.
+        """
+        return self.ask(lambda connection: queries.known(connection, self._directory(connection, path), names)).result()
+
+    def records(self, directory: int, names: Sequence[bytes]) -> dict[bytes, Record]:
+        """All that is known of some entries of a directory. Blocks: not for the event loop's thread.
+
+        Raises:
+            JournalError: The journal failed.
+        """
+        return self.ask(lambda connection: queries.records(connection, directory, names)).result()
+
+    def _directory(self, connection: sqlite3.Connection, path: bytes) -> int:
+        """The id of a directory, given now where it has none: it is committed with the first change that needs it."""
+        found = self._directories.get(path)
+        if found is None:
+            found = queries.directory_id(connection, path)
+            if not found:
+                if not connection.in_transaction:
+                    connection.execute("BEGIN")
+                found = connection.execute("INSERT INTO directory (path) VALUES (?)", (path,)).lastrowid or 0
+            self._directories[path] = found
+            if len(self._directories) > _REMEMBERED:
+                self._directories.popitem(last=False)
+        return found
+
+    def _serve(self) -> None:
+        """The thread: serve jobs in order, commit when the queue is empty or a change has waited long enough."""
+        waiting: list[Future[object]] = []
+        due = 0.0
+        while True:
+            try:
+                job = self._queue.get(block=not waiting)
+            except queue.Empty:
+                self._commit(waiting)
+                continue
+            if job is None:
+                self._commit(waiting)
+                return
+            if self._broken is not None:
+                job.future.set_exception(self._broken)
+                continue
+            self._do(job, waiting)
+            if waiting and not due:
+                due = time.monotonic() + _LINGER
+            if waiting and time.monotonic() >= due:
+                self._commit(waiting)
+            due = due if waiting else 0.0
+
+    def _do(self, job: _Job, waiting: "list[Future[object]]") -> None:
+        connection = self._connection
+        try:
+            if job.writes and not connection.in_transaction:
+                connection.execute("BEGIN")
+            answer = job.function(connection)
+        except sqlite3.Error as error:
+            self._break(error, [*waiting, job.future])
+            waiting.clear()
+        except AsyncmirrorError as error:
+            job.future.set_exception(error)
+        else:
+            if job.writes:
+                waiting.append(job.future)
+            else:
+                job.future.set_result(answer)
+
+    def _commit(self, waiting: "list[Future[object]]") -> None:
+        if waiting and self._broken is None:
+            try:
+                if not self._read_only:
+                    self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                self._break(error, waiting)
+            else:
+                for future in waiting:
+                    future.set_result(None)
+        waiting.clear()
+
+    def _break(self, error: sqlite3.Error, waiting: "Sequence[Future[object]]") -> None:
+        """Give up: SQLite has rolled back, or is made to; whoever waits is told."""
+        self._broken = translate(error, self.path)
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        for future in waiting:
+            future.set_exception(self._broken)
+
+    def close(self, summary: Mapping[str, object] | None = None) -> None:
+        """End the run, noting its summary, and let go of the file. A journal that failed is closed as it is.
+
+        Raises:
+            JournalError: The end could not be written.
+        """
+        if not self._read_only and self._broken is None:
+            row = (time.time(), None if summary is None else json.dumps(summary), self._run)
+            self._put(lambda c: c.execute("UPDATE run SET ended = ?, summary = ? WHERE id = ?", row), writes=True)
+        self._queue.put(None)
+        self._thread.join()
+        try:
+            self._connection.close()
+        except sqlite3.Error as error:
+            raise translate(error, self.path) from None
+        finally:
+            self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()

@@ -1,0 +1,140 @@
+"""Stable reads: bytes that were read while the file's identity did not change, with their checksum.
+
+Owns the rule that makes a read trustworthy: `fstat` before the first byte and after the last, exact length. Runs in threads;
+knows no asyncio, no memory budget and no store.
+"""
+
+import os
+from collections.abc import Sequence
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from asyncmirror.checksum import Running, compute, of_parts
+from asyncmirror.errors import ChangedError, SourceError
+from asyncmirror.model import Algorithm, Checksum, Identity, Receipt
+from asyncmirror.plan.parts import Part, parts
+from asyncmirror.source.beneath import Beneath, classify, identity_of
+from asyncmirror.source.walk import File
+
+
+class Whole(NamedTuple):
+    """All bytes of a small file, their checksum, and the identity under which they were read."""
+
+    data: bytes
+    checksum: Checksum
+    identity: Identity
+
+
+class OpenFile:
+    """A file held open while its parts are read. Positional reads: several threads may use it at once."""
+
+    def __init__(self, beneath: Beneath, file: File) -> None:
+        """Open it.
+
+        Raises:
+            SourceError: It can't be opened, or is no regular file any more.
+            ChangedError: It is not the file that was scanned.
+        """
+        try:
+            self._descriptor, status = beneath.open_file(file.directory, file.real_name)
+        except OSError as error:
+            raise classify(error, "open") from None
+        self.identity = identity_of(status)
+        if self.identity != file.identity:
+            self.close()
+            raise ChangedError("it changed after it was scanned", op="open")
+
+    def read(self, part: Part, algorithm: Algorithm) -> tuple[bytes, Checksum]:
+        """The bytes of one part and their checksum.
+
+        Raises:
+            ChangedError: The file is shorter than it was, or its identity changed while it was read.
+            UnreadableError: The file system refused.
+        """
+        data = _read(self._descriptor, part.length, part.offset)
+        self.verify()
+        return data, compute(algorithm, data)
+
+    def verify(self) -> None:
+        """Make sure that the file is still what it was when it was opened.
+
+        Raises:
+            ChangedError: It is not.
+        """
+        try:
+            status = os.fstat(self._descriptor)
+        except OSError as error:
+            raise classify(error, "stat") from None
+        if identity_of(status) != self.identity:
+            raise ChangedError("it changed while it was read", op="read")
+
+    def checksum(self, algorithm: Algorithm, part_size: int, piece: int) -> Checksum:
+        """The checksum that an object of this file has, read anew.
+
+        Args:
+            algorithm: Which.
+            part_size: The part size in bytes of the multipart upload that made the object; 0: a single PUT.
+            piece: How many bytes may be in memory at once.
+
+        Raises:
+            SourceError: As `read`.
+        """
+        size = self.identity.size
+        if part_size and not algorithm.full_object:
+            receipts = (Receipt(part.number, 0, "", self.read(part, algorithm)[1]) for part in parts(size, part_size))
+            return of_parts(algorithm, receipts)
+        running = Running(algorithm)
+        for part in parts(size, piece):
+            running.update(_read(self._descriptor, part.length, part.offset))
+        self.verify()
+        return running.checksum()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def read_whole(beneath: Beneath, files: Sequence[File], algorithm: Algorithm) -> list[Whole | SourceError]:
+    """Read several small files, one after the other: what each gave, or why it gave nothing."""
+    return [_read_one(beneath, file, algorithm) for file in files]
+
+
+def _read_one(beneath: Beneath, file: File, algorithm: Algorithm) -> Whole | SourceError:
+    try:
+        descriptor, status = beneath.open_file(file.directory, file.real_name)
+    except OSError as error:
+        return classify(error, "open")
+    try:
+        before = identity_of(status)
+        if before != file.identity:
+            return ChangedError("it changed after it was scanned", op="open")
+        data = _read(descriptor, before.size, 0)
+        if identity_of(os.fstat(descriptor)) != before:
+            return ChangedError("it changed while it was read", op="read")
+        return Whole(data, compute(algorithm, data), before)
+    except SourceError as error:
+        return error
+    except OSError as error:
+        return classify(error, "read")
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int, length: int, offset: int) -> bytes:
+    """Exactly `length` bytes from `offset` on."""
+    try:
+        data = os.pread(descriptor, length, offset)
+        while len(data) < length:
+            more = os.pread(descriptor, length - len(data), offset + len(data))
+            if not more:
+                raise ChangedError("it became shorter while it was read", op="read")
+            data += more
+    except OSError as error:
+        raise classify(error, "read") from None
+    return data
