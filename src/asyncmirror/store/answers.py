@@ -68,6 +68,7 @@ _BY_STATUS: dict[int, type[StoreError]] = {
     429: ThrottledError,
     503: ThrottledError,
 }
+_ELSEWHERE = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
 _HINTS = {
     "InvalidAccessKeyId": "the store does not know this access key: check AWS_ACCESS_KEY_ID, --profile and --endpoint-url",
     "SignatureDoesNotMatch": "the secret key is wrong: check AWS_SECRET_ACCESS_KEY and --profile",
@@ -83,7 +84,7 @@ _HINTS = {
 _ALIASES = {"ExpiredTokenException": "ExpiredToken", "TokenRefreshRequired": "ExpiredToken"}
 
 
-def to_error(op: str, path: str, status: int, code: str, message: str) -> StoreError:
+def to_error(op: str, path: str, status: int, code: str, message: str, *, region: str = "") -> StoreError:
     """The error for an answer that is none of success.
 
     Args:
@@ -92,10 +93,13 @@ def to_error(op: str, path: str, status: int, code: str, message: str) -> StoreE
         status: The HTTP status; 200 where an error stood inside a successful answer.
         code: The ``Code`` of the error document; empty where there was none (HEAD, a proxy's page).
         message: Its ``Message``; shown as the store wrote it.
+        region: The bucket's region, where the answer names it (``Region``, ``x-amz-bucket-region``).
     """
     kind = _BY_CODE.get(code) or _BY_STATUS.get(status)
     if kind is None:
         kind = RejectedError if 400 <= status < 500 else ServerFaultError  # noqa: PLR2004  HTTP's own bounds
     text = f"{code}: {message}" if code and message else code or message or f"HTTP status {status}"
     hint = _HINTS.get(_ALIASES.get(code, code), "")
+    if region and (status == 301 or code in _ELSEWHERE):  # noqa: PLR2004  HTTP's "moved permanently"
+        hint = f"the bucket is in another region: give --region {region}"
     return kind(text, op=op, path=path, hint=hint, status=status, code=code)

@@ -1,0 +1,196 @@
+"""As whom and where: the AWS configuration chain, resolved once for one bucket.
+
+Owns the aioboto3 session, its client and what both data planes need to know of them (`Endpoint`, `Credentials`). Knows no
+object and no operation. aioboto3 is imported when a session is entered, not before: it takes a good part of a second.
+"""
+
+import difflib
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+from asyncmirror.errors import BucketError, CredentialsError, UntrustedError
+from asyncmirror.settings import Connection
+
+if TYPE_CHECKING:
+    import aioboto3
+    from aiobotocore.session import AioSession
+    from types_aiobotocore_s3 import S3Client
+
+_DEFAULT_REGION = "us-east-1"
+_CONNECT_TIMEOUT = 10.0
+# The last guard only: deadlines are kept by `retry`. A Complete of 10,000 parts may take minutes.
+_READ_TIMEOUT = 600.0
+# At DEBUG these write signed headers and session tokens.
+_TALKATIVE = ("aioboto3", "aiobotocore", "aiohttp", "boto3", "botocore", "urllib3")
+
+
+class Credentials(NamedTuple):
+    """What a request is signed with, at this moment. Never shown: its repr is as plain as any object's."""
+
+    access_key: str
+    secret_key: str
+    token: str | None
+
+    def __repr__(self) -> str:
+        return "Credentials(…)"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where requests for one bucket go, as the SDK resolved it.
+
+    `url` is what ``/KEY`` is appended to: with the bucket in its host name (virtual) or as its path. `ca_bundle` is the PEM
+    file that certificates are checked against; None is certifi's. `proxied` tells whether a proxy stands between.
+    """
+
+    bucket: str
+    url: str
+    region: str
+    virtual: bool
+    ca_bundle: str | None
+    proxied: bool
+
+
+@dataclass(slots=True)
+class Session:
+    """An open client with what it was made of. Made by `open_session`."""
+
+    client: "S3Client"
+    endpoint: Endpoint
+    _session: "AioSession" = field(repr=False)
+    _signed: bool = True
+
+    async def credentials(self) -> Credentials | None:
+        """The credentials as of now, refreshed where they expire; None where requests are not signed.
+
+        Raises:
+            CredentialsError: There are none, or they can't be refreshed.
+        """
+        from asyncmirror.store import sdk_errors  # noqa: PLC0415  imports botocore, which is loaded by now
+
+        if not self._signed:
+            return None
+        try:
+            found = await self._session.get_credentials()
+            frozen = await found.get_frozen_credentials() if found else None
+        except sdk_errors.FOREIGN as error:
+            raise sdk_errors.translate(error, "credentials", self.endpoint.bucket) from error
+        if frozen is None or not frozen.access_key or not frozen.secret_key:
+            raise CredentialsError("no credentials found", op="credentials", hint=sdk_errors.NO_CREDENTIALS)
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+
+
+@asynccontextmanager
+async def open_session(bucket: str, connection: Connection, max_connections: int) -> AsyncIterator[Session]:
+    """Find configuration, region and endpoint as aws-cli does, and open a client for them. Sends no request to the store.
+
+    Args:
+        bucket: Whose URL is resolved.
+        connection: What the user gave; what is None is looked for in the environment and the AWS config files.
+        max_connections: How many connections the client may hold.
+
+    Raises:
+        CredentialsError: The profile does not exist, or the configuration can't be read.
+        BucketError: There is no such region.
+        UntrustedError: The CA bundle can't be read.
+    """
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    import aioboto3  # noqa: PLC0415  see the module's docstring
+    from aiobotocore.session import get_session  # noqa: PLC0415  the same
+    from botocore import UNSIGNED  # noqa: PLC0415  the same
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415  the same
+
+    from asyncmirror.store import sdk_errors, sdk_http  # noqa: PLC0415  the same
+
+    style = connection.addressing_style
+    async with AsyncExitStack() as stack:
+        try:
+            core = get_session()
+            # Clients that fetch credentials (STS, SSO) are made by the SDK itself: they get the session's own configuration.
+            core.set_default_client_config(sdk_http.SessionConfig(http_session_cls=sdk_http.HttpSession))
+            session = aioboto3.Session(botocore_session=core, profile_name=connection.profile)
+            ca_bundle = _ca_bundle(connection.ca_bundle or core.get_config_variable("ca_bundle"))
+            client = await stack.enter_async_context(
+                session.client(
+                    "s3",
+                    region_name=connection.region or session.region_name or _DEFAULT_REGION,
+                    endpoint_url=connection.endpoint_url,
+                    verify=ca_bundle,
+                    config=sdk_http.SessionConfig(
+                        http_session_cls=sdk_http.HttpSession,
+                        signature_version="s3v4" if connection.sign_request else UNSIGNED,
+                        retries={"total_max_attempts": 1, "mode": "standard"},
+                        request_checksum_calculation="when_required",
+                        response_checksum_validation="when_required",
+                        connect_timeout=_CONNECT_TIMEOUT,
+                        read_timeout=_READ_TIMEOUT,
+                        max_pool_connections=max_connections,
+                        # botocore would refuse a memoryview; what is sent here is typed.
+                        parameter_validation=False,
+                        # "auto" leaves the word to the AWS config file.
+                        s3=None if style == "auto" else {"addressing_style": style},
+                    ),
+                )
+            )
+            _check_region(client, session)
+            client.meta.events.register("before-call.s3", _keep_to_region)
+            endpoint = await _resolve(client, bucket, ca_bundle)
+        except (BotoCoreError, ValueError) as error:
+            raise sdk_errors.translate(error, "configure", bucket) from error
+        yield Session(client, endpoint, core, connection.sign_request)
+
+
+def _ca_bundle(configured: Path | str | None) -> str | None:
+    """The PEM file that was asked for, the environment's for all programs last; None where none was."""
+    path = str(configured or os.environ.get("REQUESTS_CA_BUNDLE") or "")
+    if path and not Path(path).is_file():
+        raise UntrustedError(f"the CA bundle {path} is no file", op="configure", hint="check --ca-bundle and AWS_CA_BUNDLE")
+    return path or None
+
+
+def _keep_to_region(params: dict[str, dict[str, dict[str, bool]]], **_: object) -> None:
+    """Mark a request as redirected already: the SDK would otherwise send it again, to another region than was asked."""
+    params["context"].setdefault("s3_redirect", {})["redirected"] = True
+
+
+def _check_region(client: "S3Client", session: "aioboto3.Session") -> None:
+    """Refuse a region that AWS does not have: its name would not resolve, and that says less."""
+    region = client.meta.region_name
+    host = urlsplit(client.meta.endpoint_url).hostname or ""
+    if ".amazonaws." not in host:
+        return
+    known = [name for part in session.get_available_partitions() for name in session.get_available_regions("s3", part)]
+    if region in known:
+        return
+    close = difflib.get_close_matches(region, known, n=1)
+    guess = f"did you mean {close[0]}? " if close else ""
+    raise BucketError(
+        f"there is no region {region!r}",
+        op="configure",
+        hint=f"{guess}give it with --region; for a store that is not Amazon's, give --endpoint-url too",
+    )
+
+
+async def _resolve(client: "S3Client", bucket: str, ca_bundle: str | None) -> Endpoint:
+    """Ask the SDK where it would send a request for this bucket. A presigned URL is the public way to ask; it goes nowhere."""
+    from botocore.utils import get_environ_proxies  # noqa: PLC0415  see the module's docstring
+
+    signed = await client.generate_presigned_url("head_bucket", Params={"Bucket": bucket})
+    url = signed.partition("?")[0].rstrip("/")
+    scheme, host = urlsplit(url)[:2]
+    virtual = host != urlsplit(client.meta.endpoint_url).netloc and host.startswith(bucket + ".")
+    return Endpoint(
+        bucket=bucket,
+        url=url,
+        region=client.meta.region_name,
+        virtual=virtual,
+        ca_bundle=ca_bundle,
+        proxied=scheme in get_environ_proxies(url),
+    )
