@@ -1,0 +1,168 @@
+"""How a command line and an environment become a `Settings` and an `Output`.
+
+Owns what wins over what: a flag beats its variable (``--part-size``: ``ASYNCMIRROR_PART_SIZE``), which beats the default; an
+empty variable is no variable. What may repeat is joined: rules of the environment come after those of the command line,
+and metadata of the environment gives way to it key by key. Knows the options only through their table.
+"""
+
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
+
+from asyncmirror.cli import read
+from asyncmirror.cli.options import Option
+from asyncmirror.errors import UsageError
+from asyncmirror.settings import Connection, Destination, ObjectOptions, Rule, Settings, Tuning
+
+_Section = TypeVar("_Section", Connection, ObjectOptions, Tuning, Settings, "Output")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What is told while it runs, and how."""
+
+    json: bool = False
+    quiet: bool = False
+    progress: bool = True
+    log_level: str = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A whole `sync` as it was asked for."""
+
+    settings: Settings
+    output: Output
+
+
+class Given(NamedTuple):
+    """An option with the text that it was given, and where: the flag or the variable."""
+
+    option: Option
+    text: str
+    origin: str
+
+    def value(self) -> object:
+        """What the text means.
+
+        Raises:
+            UsageError: Nothing at all. The message begins with the flag or the variable.
+        """
+        try:
+            return self.option.read(self.text)
+        except UsageError as error:
+            raise UsageError(f"{self.origin}: {error.message}", hint=error.hint) from None
+
+
+class _Record(argparse.Action):
+    """Keeps what was given, as text, in the order of the command line."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, *, option: Option, switch: str = "", **rest: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0 if switch else None, default=(), **rest)
+        self.option = option
+        self.switch = switch
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002  argparse passes it by position
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        text = values if isinstance(values, str) else self.switch
+        namespace.given = (*namespace.given, Given(self.option, text, option_string or self.option.flags[-1]))
+
+
+def add_options(parser: argparse.ArgumentParser, groups: Mapping[str, Iterable[Option]]) -> None:
+    """Give a parser these options. What it finds will stand in the namespace as ``given``."""
+    for title, options in groups.items():
+        group = parser.add_argument_group(title)
+        for option in options:
+            if option.metavar:
+                group.add_argument(
+                    *option.flags, dest="given", action=_Record, option=option, help=option.help, metavar=option.metavar
+                )
+            else:
+                group.add_argument(*option.flags, dest="given", action=_Record, option=option, switch="yes", help=option.help)
+                group.add_argument(
+                    option.opposite, dest="given", action=_Record, option=option, switch="no", help=argparse.SUPPRESS
+                )
+
+
+def from_environment(options: Iterable[Option], environ: Mapping[str, str]) -> tuple[Given, ...]:
+    """What the environment gives. An option that may repeat has one value per line of its variable."""
+    found: list[Given] = []
+    for option in options:
+        text = environ.get(option.variable, "")
+        texts = text.split("\n") if option.joined else [text]
+        found += [Given(option, each, option.variable) for each in texts if each]
+    return tuple(found)
+
+
+def gather(flags: Sequence[Given], variables: Sequence[Given]) -> "Gathered":
+    """Read all that was given and sort it by section.
+
+    Raises:
+        UsageError: A text means nothing to its option.
+    """
+    named = {given.option.name for given in flags}
+    variables = [given for given in variables if given.option.joined or given.option.name not in named]
+    sections: dict[str, dict[str, Any]] = {}
+    rules: list[Rule] = []
+    metadata: dict[str, str] = {}
+    for given in (*flags, *variables):
+        section, _, name = given.option.field.partition(".")
+        match given.value():
+            case tuple() as more:
+                rules += more
+            case Mapping() as pairs:
+                metadata = {**pairs, **metadata} if given.origin == given.option.variable else {**metadata, **pairs}
+            case value:
+                sections.setdefault(section, {})[name] = value
+    if rules:
+        sections.setdefault("settings", {})["rules"] = tuple(rules)
+    if metadata:
+        sections.setdefault("objects", {})["metadata"] = MappingProxyType(metadata)
+    return Gathered(sections, {given.option.name: given.option.variable for given in variables})
+
+
+class Gathered(NamedTuple):
+    """Values by section and field, and which options came from the environment (name to variable)."""
+
+    sections: Mapping[str, Mapping[str, Any]]
+    variables: Mapping[str, str]
+
+    def fill(self, defaults: _Section, section: str) -> _Section:
+        """The defaults with what was given in their place.
+
+        Raises:
+            UsageError: A value is out of bounds. It is named as it was given, by its flag or by its variable.
+        """
+        try:
+            return replace(defaults, **self.sections.get(section, {}))
+        except UsageError as error:
+            message = error.message
+            for name, variable in self.variables.items():
+                message = message.replace(f"--{name} ", f"{variable} ")
+            raise UsageError(message, hint=error.hint) from None
+
+    def output(self) -> Output:
+        """How it is told."""
+        return self.fill(Output(), "output")
+
+    def settings(self, source: str, destination: str) -> Settings:
+        """What is asked.
+
+        Raises:
+            UsageError: The source is no directory, the destination no S3 URL, or a value is out of bounds.
+        """
+        settings = Settings(
+            source=read.source(source),
+            destination=Destination.parse(destination),
+            connection=self.fill(Connection(), "connection"),
+            objects=self.fill(ObjectOptions(), "objects"),
+            tuning=self.fill(Tuning(), "tuning"),
+        )
+        return self.fill(settings, "settings")

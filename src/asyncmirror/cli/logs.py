@@ -1,0 +1,73 @@
+"""What is logged on stderr, and what never is.
+
+Owns the handler: its lines are escaped, and no credential passes it, whoever logged it. The SDK's and the HTTP client's loggers
+stay at "warning" or above whatever the level, because botocore writes session tokens at "debug". Knows no engine.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+
+from asyncmirror.cli.text import show_lines
+
+_SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN")
+_FOREIGN = ("aioboto3", "aiobotocore", "aiohttp", "boto3", "botocore", "s3transfer", "urllib3")
+_HIDDEN = "[hidden]"
+# A header or a query parameter that authenticates, as it stands in a dump of headers, a dictionary's repr or a URL. The value
+# ends at a quote, at the end of the line or at a parameter's end; Authorization holds blanks and commas.
+_AUTHENTICATION = re.compile(
+    r"""(?ix)
+    ( (?:proxy-)?authorization | x-amz-security-token | x-amz-signature | x-amz-credential
+    | aws_?secret_?access_?key | aws_?session_?token )
+    ( ["']? \s* [:=,] \s* b?["']? )
+    ( [^"'&\r\n]+ )
+    """
+)
+
+
+class Redactor:
+    """Takes credentials out of text: the values of the environment's, and whatever stands behind an authenticating header."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        values = {environ.get(name, "") for name in _SECRET_VARIABLES}
+        # The longest first: one value may contain another.
+        self._values = sorted((value for value in values if value), key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        """The text without them."""
+        for value in self._values:
+            text = text.replace(value, _HIDDEN)
+        return _AUTHENTICATION.sub(rf"\1\2{_HIDDEN}", text)
+
+
+class _Formatter(logging.Formatter):
+    def __init__(self, redact: Redactor) -> None:
+        super().__init__("%(levelname)s %(name)s: %(message)s")
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The whole record with its traceback: a credential may stand in an argument or in an exception's text."""
+        return show_lines(self._redact(super().format(record)))
+
+
+class _Stderr(logging.Handler):
+    """Writes to what `sys.stderr` is at that moment: a live screen puts itself in its place, to keep lines above itself."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; a stderr that is gone can't be told of."""
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+        except OSError:
+            self.handleError(record)
+
+
+def configure(level: str, redact: Redactor) -> None:
+    """Log to stderr from this level on (``debug``, ``info``, ``warning`` or ``error``)."""
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    handler = _Stderr()
+    handler.setFormatter(_Formatter(redact))
+    logging.basicConfig(level=threshold, handlers=[handler], force=True)
+    logging.raiseExceptions = False
+    for name in _FOREIGN:
+        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))

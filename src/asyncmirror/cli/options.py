@@ -1,0 +1,173 @@
+"""Every flag, once: its name, its environment variable, how its text is read and which field it sets.
+
+Owns the table. Bounds and defaults are `settings`' business, how a text becomes a value is `cli.read`'s, what wins over
+what is `cli.gather`'s. Knows no parser, no screen and no engine.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from asyncmirror.cli import read
+from asyncmirror.settings import Tuning
+
+_VARIABLE_PREFIX = "ASYNCMIRROR_"
+
+
+class Option(NamedTuple):
+    """One flag. `field` is where its value goes, ``section.name``; `metavar` is empty for a switch; `joined`: it may repeat."""
+
+    flags: tuple[str, ...]
+    field: str
+    read: Callable[[str], object]
+    metavar: str
+    help: str
+    joined: bool = False
+
+    @property
+    def name(self) -> str:
+        """The first long flag, without its dashes."""
+        return next(flag for flag in self.flags if flag.startswith("--")).removeprefix("--")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that stands for the flag."""
+        return _VARIABLE_PREFIX + self.name.replace("-", "_").upper()
+
+    @property
+    def opposite(self) -> str:
+        """The flag that takes a switch back, for when the environment has set it."""
+        return f"--{self.name.removeprefix('no-')}" if self.name.startswith("no-") else f"--no-{self.name}"
+
+
+_TUNING = Tuning()
+
+OPTIONS: Mapping[str, tuple[Option, ...]] = {
+    "connection": (
+        Option(("--endpoint-url",), "connection.endpoint_url", read.endpoint, "URL", "the store, if it is not AWS"),
+        Option(("--profile",), "connection.profile", read.plain, "NAME", "section of the AWS configuration to use"),
+        Option(("--region",), "connection.region", read.plain, "NAME", "region of the bucket"),
+        Option(("--no-sign-request",), "connection.sign_request", read.negated, "", "send requests anonymously"),
+        Option(("--ca-bundle",), "connection.ca_bundle", read.file, "FILE", "certificates to trust, in PEM form"),
+        Option(
+            ("--addressing-style",),
+            "connection.addressing_style",
+            read.choice("auto", "path", "virtual"),
+            "auto|path|virtual",
+            "where the bucket's name stands in URLs (default: auto)",
+        ),
+    ),
+    "objects": (
+        Option(("--storage-class",), "objects.storage_class", read.header, "CLASS", "such as STANDARD_IA"),
+        Option(
+            ("--sse",),
+            "objects.sse",
+            read.choice("AES256", "aws:kms", "aws:kms:dsse"),
+            "AES256|aws:kms|aws:kms:dsse",
+            "encryption by the store",
+        ),
+        Option(("--sse-kms-key-id",), "objects.sse_kms_key_id", read.header, "ID", "the KMS key to encrypt with"),
+        Option(("--acl",), "objects.acl", read.header, "ACL", "canned access list, such as bucket-owner-full-control"),
+        Option(
+            ("--request-payer",),
+            "objects.request_payer",
+            read.choice("requester"),
+            "requester",
+            "agree to pay for requests to a requester-pays bucket",
+        ),
+        Option(
+            ("--metadata",),
+            "objects.metadata",
+            read.metadata,
+            "K=V[,K=V]",
+            "for every object; may repeat",
+            joined=True,
+        ),
+        Option(("--content-type",), "objects.content_type", read.header, "TYPE", "instead of guessing it from the name"),
+        Option(
+            ("--checksum-algorithm",),
+            "objects.algorithm",
+            read.algorithm,
+            "NAME",
+            "crc64nvme (the default), crc32c, crc32, sha256 or sha1",
+        ),
+    ),
+    "tuning": (
+        Option(("--concurrency",), "tuning.concurrency", read.count, "N", f"requests at once (default: {_TUNING.concurrency})"),
+        Option(("--scanners",), "tuning.scanners", read.count, "N", f"threads that list (default: {_TUNING.scanners})"),
+        Option(("--readers",), "tuning.readers", read.count, "N", f"threads that read (default: {_TUNING.readers})"),
+        Option(("--part-size",), "tuning.part_size", read.size, "SIZE", "of a multipart upload (default: 16MiB)"),
+        Option(
+            ("--multipart-threshold",),
+            "tuning.multipart_threshold",
+            read.size,
+            "SIZE",
+            "files of this size or more go up in parts (default: 32MiB)",
+        ),
+        Option(("--max-memory",), "tuning.max_memory", read.size, "SIZE", "for bodies in flight (default: 512MiB)"),
+        Option(
+            ("--request-timeout",),
+            "tuning.request_timeout",
+            read.seconds,
+            "SECONDS",
+            f"deadline of a request, its body's time not counted (default: {_TUNING.request_timeout:g})",
+        ),
+        Option(
+            ("--max-attempts",),
+            "tuning.max_attempts",
+            read.count,
+            "N",
+            f"per request, the first included (default: {_TUNING.max_attempts})",
+        ),
+        Option(
+            ("--retry-window",),
+            "tuning.retry_window",
+            read.seconds,
+            "SECONDS",
+            f"how long a request is tried again (default: {_TUNING.retry_window:g})",
+        ),
+    ),
+    "selection": (
+        Option(("--include",), "settings.rules", read.include, "PATTERN", "the first rule that matches decides", joined=True),
+        Option(("--exclude",), "settings.rules", read.exclude, "PATTERN", "leave out what matches; may repeat", joined=True),
+        Option(("--exclude-from",), "settings.rules", read.exclude_from, "FILE", "patterns, one per line", joined=True),
+        Option(
+            ("--symlinks",),
+            "settings.symlinks",
+            read.symlinks,
+            "skip|follow|record",
+            "what becomes of symbolic links (default: skip, and report)",
+        ),
+        Option(
+            ("--stubs",),
+            "settings.stubs",
+            read.stubs,
+            "skip|read",
+            "files whose content is not on disk but on tape (default: skip, and report)",
+        ),
+    ),
+    "behaviour": (
+        Option(("-n", "--dry-run", "--dryrun"), "settings.dry_run", read.switch, "", "say what would be done, send nothing"),
+        Option(
+            ("--trust-mtime",),
+            "settings.trust_mtime",
+            read.switch,
+            "",
+            "take a file of equal size and mtime for unchanged, without reading it again",
+        ),
+        Option(("--retry-failed",), "settings.retry_failed", read.switch, "", "try again what failed for good before"),
+        Option(("--adopt",), "settings.adopt", read.switch, "", "take over objects in the bucket that are proven equal"),
+        Option(("--journal",), "settings.journal", read.path, "FILE", "where the journal is kept"),
+    ),
+    "output": (
+        Option(("--json",), "output.json", read.switch, "", "JSON lines on stdout"),
+        Option(("-q", "--quiet"), "output.quiet", read.switch, "", "only problems and errors"),
+        Option(("--no-progress",), "output.progress", read.negated, "", "no progress, only the result"),
+        Option(
+            ("--log-level",),
+            "output.log_level",
+            read.choice("debug", "info", "warning", "error"),
+            "debug|info|warning|error",
+            "what is logged on stderr (default: warning)",
+        ),
+    ),
+}

@@ -1,0 +1,195 @@
+"""How the text of an option becomes its value.
+
+Owns the readers: each takes the text and gives the value, or raises a `UsageError` that says what to write instead.
+Knows no flag's name, no environment and no parser.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from asyncmirror.errors import UsageError
+from asyncmirror.model import Algorithm
+from asyncmirror.settings import Rule, Stubs, Symlinks, parse_size
+
+_YES = frozenset({"1", "true", "yes", "on"})
+_NO = frozenset({"0", "false", "no", "off"})
+# RFC 9110, 5.6.2: what a header's name may consist of. The key becomes the tail of x-amz-meta-*.
+_TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+_METADATA_LIMIT = 2048
+"""Bytes of all keys and values together. Source: AWS, "Working with object metadata"."""
+
+size = parse_size
+
+
+def plain(text: str) -> str:
+    """A name that goes into no header."""
+    if not text or not text.isprintable():
+        raise UsageError(f"{text!r} is empty or not printable")
+    return text
+
+
+def header(text: str) -> str:
+    """A header's value: printable ASCII, so that it can neither end the header nor be read as anything else."""
+    if not (text.strip() and text.isascii() and text.isprintable()):
+        raise UsageError(f"{text!r} must be printable ASCII text")
+    return text.strip()
+
+
+def switch(text: str) -> bool:
+    """Yes or no."""
+    word = text.strip().lower()
+    if word not in _YES | _NO:
+        raise UsageError(f"{text!r} is neither yes nor no", hint="write yes or no")
+    return word in _YES
+
+
+def negated(text: str) -> bool:
+    """The opposite, for a flag that begins with ``--no-``."""
+    return not switch(text)
+
+
+def count(text: str) -> int:
+    """A whole number. Its bounds are checked where it is used."""
+    if not (text.strip().isascii() and text.strip().isdigit()):
+        raise UsageError(f"{text!r} is no whole number", hint="write digits only")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A time in seconds. Its bounds are checked where it is used."""
+    try:
+        value = float(text.strip().removesuffix("s"))
+    except ValueError:
+        raise UsageError(f"{text!r} is no number of seconds", hint="write a number such as 30 or 0.5") from None
+    return value
+
+
+def choice(*words: str) -> Callable[[str], str]:
+    """A reader for one of these words."""
+
+    def reader(text: str) -> str:
+        if text not in words:
+            raise UsageError(f"{text!r} is not known", hint=_alternatives(words))
+        return text
+
+    return reader
+
+
+def _alternatives(words: tuple[str, ...]) -> str:
+    *others, last = words
+    return f"write {', '.join(others)} or {last}" if others else f"write {last}"
+
+
+def algorithm(text: str) -> Algorithm:
+    """A checksum's name, in whatever case."""
+    words = {member.value: member for member in Algorithm}
+    if text.upper() not in words:
+        raise UsageError(f"{text!r} is no checksum that S3 takes", hint=_alternatives(tuple(word.lower() for word in words)))
+    return words[text.upper()]
+
+
+def symlinks(text: str) -> Symlinks:
+    """What becomes of symbolic links."""
+    return Symlinks(choice(*(member.value for member in Symlinks))(text))
+
+
+def stubs(text: str) -> Stubs:
+    """What becomes of files without blocks on disk."""
+    return Stubs(choice(*(member.value for member in Stubs))(text))
+
+
+def endpoint(text: str) -> str:
+    """The URL of a store: scheme and host, without credentials, query or fragment."""
+    hint = "write it as https://HOST or http://HOST:PORT"
+    try:
+        url = urlsplit(text)
+        good = url.scheme in ("http", "https") and bool(url.hostname) and (url.port or 1) > 0
+    except ValueError:
+        raise UsageError("the endpoint is no URL", hint=hint) from None
+    if not good or not text.isascii() or not text.isprintable() or " " in text:
+        raise UsageError("the endpoint is no URL of a store", hint=hint)
+    if "@" in url.netloc:
+        raise UsageError("the endpoint must not carry credentials", hint="put them into the environment or a profile")
+    if url.query or url.fragment:
+        raise UsageError("the endpoint must not carry a query or a fragment", hint=hint)
+    return text
+
+
+def path(text: str) -> Path:
+    """A path, which need not exist, made absolute; ``..`` stays, because a link may stand before it."""
+    if not text or "\0" in text:
+        raise UsageError(f"{text!r} is no path")
+    return Path(text).absolute()
+
+
+def file(text: str) -> Path:
+    """A file that is there and can be read."""
+    found = path(text)
+    try:
+        with found.open("rb"):
+            pass
+    except OSError as error:
+        raise UsageError(f"{text!r} can't be read: {error.strerror}") from None
+    return found
+
+
+def source(text: str) -> Path:
+    """The directory to mirror, which must be there."""
+    found = path(text)
+    try:
+        is_directory = found.is_dir()
+        is_there = is_directory or os.path.lexists(found)
+    except OSError as error:
+        raise UsageError(f"the source {text!r} can't be looked at: {error.strerror}") from None
+    if is_directory:
+        return found
+    what = "is no directory" if is_there else "does not exist"
+    raise UsageError(f"the source {text!r} {what}", hint="give the directory that is to be mirrored")
+
+
+def include(text: str) -> tuple[Rule, ...]:
+    """A pattern that keeps what it matches."""
+    return (_rule(include=True, pattern=text),)
+
+
+def exclude(text: str) -> tuple[Rule, ...]:
+    """A pattern that leaves out what it matches."""
+    return (_rule(include=False, pattern=text),)
+
+
+def exclude_from(text: str) -> tuple[Rule, ...]:
+    """The patterns of a file, one per line; empty lines and those that begin with ``#`` are passed over."""
+    try:
+        lines = path(text).read_bytes().decode("utf-8", "surrogateescape").split("\n")
+    except OSError as error:
+        raise UsageError(f"{text!r} can't be read: {error.strerror}") from None
+    patterns = (line.removesuffix("\r") for line in lines)
+    return tuple(_rule(include=False, pattern=line) for line in patterns if line and not line.startswith("#"))
+
+
+def _rule(*, include: bool, pattern: str) -> Rule:
+    if not pattern:
+        raise UsageError("the pattern is empty")
+    return Rule(include=include, pattern=pattern)
+
+
+def metadata(text: str) -> Mapping[str, str]:
+    """``key=value`` pairs with commas between them. Keys become lower case, as S3 keeps them."""
+    pairs: dict[str, str] = {}
+    for pair in text.split(","):
+        key, equals, value = pair.partition("=")
+        key = key.strip().lower()
+        if not equals or not _TOKEN.fullmatch(key):
+            raise UsageError(f"{pair!r} is no metadata", hint="write key=value, several with commas between them")
+        if key in pairs:
+            raise UsageError(f"the key {key!r} is given twice")
+        if not (value.isascii() and value.isprintable()):
+            raise UsageError(f"the value of {key!r} must be printable ASCII text")
+        pairs[key] = value.strip()
+    if sum(len(key) + len(value) for key, value in pairs.items()) > _METADATA_LIMIT:
+        raise UsageError(f"metadata must not exceed {_METADATA_LIMIT} bytes")
+    return MappingProxyType(pairs)

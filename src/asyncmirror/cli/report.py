@@ -1,0 +1,108 @@
+"""What is said in plain lines: how far it is, while it runs, and what came of it, at the end.
+
+Owns the words. Pure: states and gauges in, lines out; every name in them is escaped. Knows no terminal.
+"""
+
+import shlex
+from typing import NamedTuple
+
+from asyncmirror.cli.fold import PROBLEMS, Pace, Rate, State, average, remaining
+from asyncmirror.cli.text import show_line, show_name
+from asyncmirror.events import Progress, Settled, Summary
+from asyncmirror.model import Outcome
+from asyncmirror.settings import format_size
+
+_MINUTE = 60
+_HOUR = 3600
+_DAY = 86400
+
+
+class Line(NamedTuple):
+    """One line, and what it is: ``head``, ``problem`` or nothing in particular."""
+
+    text: str
+    role: str = ""
+
+
+def duration(seconds: float) -> str:
+    """A time for people: ``0:07``, ``12:33``, ``3:04:05``, ``2 d 03:04:05``."""
+    whole = max(0, int(seconds))
+    days, hours, minutes, rest = whole // _DAY, whole % _DAY // _HOUR, whole % _HOUR // _MINUTE, whole % _MINUTE
+    if days:
+        return f"{days} d {hours:02}:{minutes:02}:{rest:02}"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def rates(rate: Rate) -> str:
+    """A rate for people."""
+    return f"{format_size(rate.bytes)}/s, {rate.objects:,.0f} objects/s"
+
+
+def left(progress: Progress, pace: Pace) -> str:
+    """How long it will take still; "scanning" while nobody can know."""
+    rest = remaining(progress, pace.now)
+    if rest is None:
+        return "scanning"
+    return "left unknown" if rest.seconds is None else f"left {duration(rest.seconds)}"
+
+
+def problem_count(progress: Progress) -> int:
+    """Entries that ended in an outcome a person should look at."""
+    return sum(progress.settled.get(outcome, 0) for outcome in PROBLEMS)
+
+
+def periodic(progress: Progress, pace: Pace) -> str:
+    """One line that says how far it is, for a log."""
+    uploaded = progress.settled.get(Outcome.COMPLETE, 0)
+    return "; ".join(
+        (
+            duration(progress.seconds),
+            f"scanned {progress.scanned:,} ({format_size(progress.scanned_bytes)})",
+            f"queued {progress.queued:,} ({format_size(progress.queued_bytes)})",
+            f"uploaded {uploaded:,} ({format_size(progress.settled_bytes.get(Outcome.COMPLETE, 0))})",
+            f"unchanged {progress.settled.get(Outcome.UNCHANGED, 0):,}",
+            f"problems {problem_count(progress):,}",
+            rates(pace.now),
+            left(progress, pace),
+        )
+    )
+
+
+def result(state: State) -> list[Line]:
+    """The first problems, the table of outcomes, and what was sent: the shortest last, where the eye is. Nothing before the summary is there."""
+    summary = state.summary
+    if summary is None:
+        return []
+    lines = [*problems(state), Line(f"{'outcome':<12}{'entries':>16}{'bytes':>12}", "head")]
+    for outcome in Outcome:
+        count = summary.counts.get(outcome, 0)
+        if count or outcome is Outcome.COMPLETE:
+            size = format_size(summary.bytes_by_outcome.get(outcome, 0))
+            lines.append(Line(f"{outcome.name.lower():<12}{count:>16,}{size:>12}", "problem" if outcome in PROBLEMS else ""))
+    lines.append(Line(_sent(summary)))
+    if summary.stopped:
+        lines.append(Line("stopped before the end: the same command goes on from here", "head"))
+    return lines
+
+
+def _sent(summary: Summary) -> str:
+    rate = average(summary.seconds, summary.bytes_sent, summary.counts.get(Outcome.COMPLETE, 0))
+    speed = f" ({rates(rate)})" if rate.bytes else ""
+    requests = "1 request" if summary.requests == 1 else f"{summary.requests:,} requests"
+    return f"sent {format_size(summary.bytes_sent)} in {duration(summary.seconds)}{speed}, {requests}"
+
+
+def problems(state: State) -> list[Line]:
+    """The first problems, each with its reason, and where the others are listed."""
+    lines = [Line(problem(each), "problem") for each in state.problems]
+    more = state.problem_count - len(state.problems)
+    if more:
+        journal = shlex.quote(state.started.journal) if state.started else "JOURNAL"
+        lines.append(Line(show_line(f"and {more:,} more: asyncmirror status --journal {journal} --json lists all"), "head"))
+    return lines
+
+
+def problem(event: Settled) -> str:
+    """One entry that ended badly, in one line."""
+    reason = f": {show_line(event.reason)}" if event.reason else ""
+    return f"{event.outcome.name.lower()}: {show_name(event.path) or '.'}{reason}"
