@@ -1,0 +1,251 @@
+"""One HTTP/1.1 connection that carries one request at a time, each with its whole body.
+
+Owns the exchange: writing head and body with back-pressure, reading the answer with limits, deadlines, and the rule when a
+connection may serve again. Knows no S3, no pool and no retry. An answer counts only when it is complete and well formed and
+came after the whole body had left; after anything else the connection is closed, so that no answer can reach another request.
+"""
+
+import asyncio
+import ssl
+from typing import cast
+
+from asyncmirror.errors import ConnectionFaultError, UnreachableError
+from asyncmirror.model import Body
+from asyncmirror.store.wire.answer import Answer, AnswerReader
+from asyncmirror.store.wire.tls import TlsLayer, to_error
+
+_SLICE = 1 << 18  # bytes given to the transport at once; a record of TLS holds 16 KiB, a socket's buffer some 100 KiB
+_HIGH_WATER = 1 << 20  # bytes the transport may hold before it asks to wait
+_MIN_RATE = 1 << 20  # bytes per second: a body may take this long on top of the timeout
+
+
+class StaleConnectionError(ConnectionFaultError):
+    """A connection that had served before was closed before one byte of an answer came: the server had given it up."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection, from the TCP handshake on.
+
+    Args:
+        loop: The event loop.
+        tls: The TLS layer; None for plain HTTP.
+        server_name: For messages.
+    """
+
+    __slots__ = (
+        "_deadline",
+        "_future",
+        "_loop",
+        "_paused",
+        "_reader",
+        "_rest",
+        "_server_name",
+        "_timeout",
+        "_timer",
+        "_transport",
+        "closed",
+        "idle_since",
+        "lost",
+        "ready",
+        "served",
+        "tls",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, tls: TlsLayer | None, server_name: str) -> None:
+        self._loop = loop
+        self._server_name = server_name
+        self._reader = AnswerReader()
+        self._transport: asyncio.Transport | None = None
+        self._future: asyncio.Future[Answer] | None = None
+        self._rest: memoryview | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._paused = False
+        self.tls = tls
+        self.closed = False
+        self.served = 0
+        self.idle_since = 0.0
+        self.ready: asyncio.Future[None] = loop.create_future()
+        self.lost: asyncio.Future[None] = loop.create_future()
+
+    # What the pool asks
+
+    def send(self, head: bytes, body: Body, timeout: float) -> asyncio.Future[Answer]:
+        """Send a request; the future gives its answer. Whoever gives up waiting must call `abort`.
+
+        The future's errors: `StaleConnectionError`, `ConnectionFaultError`.
+
+        Args:
+            head: Request line and headers with the empty line, ``Content-Length`` included.
+            body: The body; not kept after the future is done.
+            timeout: Seconds to wait for the answer once the body has left. The body may take as long, and
+                its size at 1 MiB/s on top.
+        """
+        assert self._transport is not None
+        assert self._future is None
+        self._reader.next()
+        self._timeout = timeout
+        size = len(body)
+        if size <= _SLICE:
+            self._rest = None
+            self._write(b"".join((head, body)))
+            self._arm(self._loop.time() + timeout)
+        else:
+            self._rest = memoryview(body)
+            self._write(head)
+            self._arm(self._loop.time() + timeout + size / _MIN_RATE)
+            self._pump()
+        future = self._future = self._loop.create_future()
+        return future
+
+    def close(self) -> None:
+        """Close in good order, between requests."""
+        if self._transport is not None and not self.closed:
+            if self.tls is not None:
+                self._transport.write(self.tls.farewell())
+            self._transport.close()
+        self._end()
+
+    def abort(self) -> None:
+        """Close at once. What has not been sent is dropped; a waiting future is left to its owner."""
+        if self._transport is not None:
+            self._transport.abort()
+        self._end()
+
+    def _end(self) -> None:
+        self.closed = True
+        self._rest = None
+        self._future = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # Writing
+
+    def _write(self, data: bytes | memoryview) -> None:
+        transport = cast("asyncio.Transport", self._transport)
+        transport.write(data if self.tls is None else self.tls.encrypt(data))
+
+    def _pump(self) -> None:
+        while self._rest is not None and not self._paused:
+            piece, self._rest = self._rest[:_SLICE], self._rest[_SLICE:] or None
+            self._write(piece)
+            if self._rest is None:
+                self._arm(self._loop.time() + self._timeout)
+
+    def pause_writing(self) -> None:
+        """The transport holds enough: wait."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """The transport has room again."""
+        self._paused = False
+        self._pump()
+
+    def _arm(self, deadline: float) -> None:
+        # One timer per connection, moved only when it fires: a timer per request would cost more than the request's head.
+        self._deadline = deadline
+        if self._timer is not None:
+            if self._timer.when() <= deadline:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        if self._future is None:
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._expire)
+        elif self._rest is not None:
+            self._fail(ConnectionFaultError("the body could not be sent in time"))
+        else:
+            self._fail(ConnectionFaultError(f"no answer within {self._timeout:g} s"))
+
+    # Reading
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The TCP connection stands."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(_HIGH_WATER)
+        if self.tls is None:
+            self.ready.set_result(None)
+        else:
+            self.tls.handshake()
+            self._transport.write(self.tls.pending())
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        if self.tls is not None:
+            data = self._decrypt(self.tls, data)
+            if not data:
+                return
+        if self._future is None:
+            self.abort()  # nobody asked
+            return
+        try:
+            self._reader.feed(data)
+        except ConnectionFaultError as fault:
+            self._fail(fault)
+            return
+        if self._reader.complete:
+            self._finish()
+
+    def _decrypt(self, tls: TlsLayer, data: bytes) -> bytes:
+        shaking = not tls.ready
+        try:
+            plain = tls.receive(data)
+        except ssl.SSLError as error:
+            fault = to_error(error, self._server_name) if shaking else ConnectionFaultError(f"TLS failed: {error.reason}")
+            cast("asyncio.Transport", self._transport).write(tls.pending())  # the alert
+            if not self.ready.done():
+                self.ready.set_exception(fault)
+            self._fail(fault)
+            return b""
+        if reply := tls.pending():
+            cast("asyncio.Transport", self._transport).write(reply)
+        if shaking and tls.ready and not self.ready.done():
+            self.ready.set_result(None)
+        if tls.closed and self._future is None:
+            self.close()
+        return plain
+
+    def _finish(self) -> None:
+        future, self._future = self._future, None
+        assert future is not None
+        early = self._rest is not None or cast("asyncio.Transport", self._transport).get_write_buffer_size() > 0
+        answer = self._reader.answer()
+        self.served += 1
+        if early or not self._reader.keep_alive:
+            self.abort()
+        if future.done():
+            return
+        if early and answer.success:
+            future.set_exception(ConnectionFaultError("the answer came before the body was sent"))
+        else:
+            future.set_result(answer)
+
+    # The end
+
+    def eof_received(self) -> None:
+        """The peer will send no more."""
+        if self._future is not None and self._reader.ends_with_connection and not self._reader.answer().success:
+            # A page that ends with the connection can't be known to be whole: good enough for an error, never for a success.
+            self._reader.extra = True
+            self._finish()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        begun = self._reader.received > 0
+        how = "was reset" if exc is not None else "was closed"
+        kind = StaleConnectionError if self.served and not begun else ConnectionFaultError
+        self._fail(kind(f"the connection {how} {'inside' if begun else 'before'} the answer"))
+        if not self.ready.done():
+            self.ready.set_exception(UnreachableError(f"the connection to {self._server_name} {how} in the handshake"))
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+    def _fail(self, fault: Exception) -> None:
+        future = self._future
+        self.abort()
+        if future is not None and not future.done():
+            future.set_exception(fault)

@@ -1,0 +1,264 @@
+"""`Bodies` over the lean wire: PutObject and UploadPart, one attempt each.
+
+Owns what a request is made of, what its answer means, and the three corrections an answer may call for once per request:
+another region, this machine's clock, credentials that have just expired. Knows no retry: a correction is no second attempt at
+what failed but the first at what was meant.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Self, TypeAlias
+
+from asyncmirror.checksum import from_header, to_header
+from asyncmirror.errors import CorruptedError, CredentialsError, RejectedError, ServerFaultError, StoreError
+from asyncmirror.model import Algorithm, Body, Checksum, Properties, Stored
+from asyncmirror.settings import ObjectOptions
+from asyncmirror.store.answers import to_error
+from asyncmirror.store.session import Credentials, Endpoint
+from asyncmirror.store.wire.addresses import Resolver, resolve
+from asyncmirror.store.wire.answer import Answer
+from asyncmirror.store.wire.document import Document, parse
+from asyncmirror.store.wire.head import Form, make_form, object_headers, part_headers, render
+from asyncmirror.store.wire.place import Place, moved, skew
+from asyncmirror.store.wire.pool import IDLE_TIMEOUT, Pool
+from asyncmirror.store.wire.sigv4 import UNSIGNED_PAYLOAD, Signer, encode_path, encode_query, timestamp
+from asyncmirror.store.wire.tls import client_context
+
+if TYPE_CHECKING:
+    import ssl
+
+Provider: TypeAlias = Callable[[], Awaitable[Credentials | None]]
+"""Gives the credentials as of now, None where requests are not signed; raises CredentialsError."""
+
+_ASK_AGAIN = 30.0  # seconds; the SDK behind the provider renews credentials ten minutes before they expire
+_MAX_FORMS = 1024  # content types and metadata names come from the user's files: no more than these are kept
+_INLINE_HASH = 1 << 20  # bytes; a larger body is hashed on a thread, where hashlib lets the loop go on
+_NO_METADATA: Mapping[str, str] = MappingProxyType({})
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken"})
+
+
+class Wire:
+    """The requests of one bucket that carry a body.
+
+    Args:
+        endpoint: Where the bucket is.
+        credentials: Asked before the first request and again every half a minute.
+        options: What is asked of the store for every object.
+        timeout: Seconds to wait for an answer once the body has left; see `Connection.send`.
+        connect_timeout: Seconds for one address to connect.
+        idle_timeout: Seconds after which an unused connection is closed.
+        unsigned_payload_over_tls: The store is known to verify checksum headers, so over TLS the body needs no SHA-256 too.
+        resolver: Looks the endpoint's name up.
+        clock: This machine's time in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        credentials: Provider,
+        options: ObjectOptions | None = None,
+        *,
+        timeout: float = 60.0,
+        connect_timeout: float = 10.0,
+        idle_timeout: float = IDLE_TIMEOUT,
+        unsigned_payload_over_tls: bool = False,
+        resolver: Resolver = resolve,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._bucket = endpoint.bucket
+        self._ca_bundle = endpoint.ca_bundle
+        self._provider = credentials
+        self._options = options or ObjectOptions()
+        self._timeout = timeout
+        self._connect_timeout = connect_timeout
+        self._idle_timeout = idle_timeout
+        self._unsigned_over_tls = unsigned_payload_over_tls
+        self._resolver = resolver
+        self._clock = clock
+        self._skew = 0.0
+        self._signer: Signer | None = None
+        self._ask_at = 0.0
+        self._asking = asyncio.Lock()
+        self._context: ssl.SSLContext | None = None
+        self._pools: list[Pool] = []
+        self._has_moved = False
+        self._second, self._stamp = 0, ""
+        self._forms: dict[tuple[Algorithm, tuple[str, ...] | None], Form] = {}
+        self._go_to(Place.of(endpoint))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections. Requests still waiting fail."""
+        for pool in self._pools:
+            await pool.close()
+
+    # The port
+
+    async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
+        """Store one object; see `port.Bodies`."""
+        op = "PutObject"
+        answer = await self._send(op, key, "", body, checksum, properties)
+        etag = self._etag(op, key, answer)
+        said = answer.headers.get(checksum.algorithm.header.encode())
+        return Stored(etag, None if said is None else from_header(checksum.algorithm, said.decode("ascii", "replace")))
+
+    async def upload_part(self, key: str, upload_id: str, number: int, body: Body, checksum: Checksum) -> str:
+        """Store one part; see `port.Bodies`."""
+        op = "UploadPart"
+        query = encode_query((("partNumber", str(number)), ("uploadId", upload_id)))
+        return self._etag(op, key, await self._send(op, key, query, body, checksum, None))
+
+    # A request
+
+    async def _send(
+        self, op: str, key: str, query: str, body: Body, checksum: Checksum, properties: Properties | None
+    ) -> Answer:
+        try:
+            path = encode_path(key)
+        except UnicodeEncodeError as error:
+            raise RejectedError("the key is no Unicode text", op=op, path=key) from error
+        value = to_header(checksum)
+        corrected: set[str] = set()
+        try:
+            while True:
+                if self._clock() >= self._ask_at:
+                    await self._renew(self._signer)
+                place, signer, offset = self._place, self._signer, self._skew
+                form = self._form(checksum.algorithm, properties)
+                payload = await self._payload(body, checksum)
+                metadata = _NO_METADATA if properties is None else properties.metadata
+                head = render(form, signer, place.path + path, query, len(body), value, payload, self._now(), metadata)
+                answer = await self._pool.request(head, body, self._timeout)
+                document = parse(answer.body) if answer.body else None
+                if answer.status == 200 and (document is None or document.root != "Error"):  # noqa: PLR2004  HTTP's OK
+                    break
+                await self._correct(corrected, path, answer, document, (place, signer, offset), op, key)
+        except StoreError as error:
+            error.op, error.path = op, key
+            raise
+        said = answer.headers.get(checksum.algorithm.header.encode())
+        if said is not None and said != value.encode():
+            raise CorruptedError("the store confirms another checksum than was sent", op=op, path=key, status=200)
+        return answer
+
+    def _etag(self, op: str, key: str, answer: Answer) -> str:
+        etag = answer.headers.get(b"etag", b"").decode("latin-1").strip('"')
+        if not etag:
+            raise ServerFaultError("the answer has no ETag", op=op, path=key, status=answer.status)
+        return etag
+
+    def _form(self, algorithm: Algorithm, properties: Properties | None) -> Form:
+        names = None if properties is None else (properties.content_type, *properties.metadata)
+        form = self._forms.get((algorithm, names))
+        if form is None:
+            if properties is None:
+                fixed, metadata = part_headers(self._options), _NO_METADATA
+            else:
+                fixed, metadata = object_headers(self._options), properties.metadata
+                if properties.content_type:
+                    fixed["content-type"] = properties.content_type
+            fixed["host"] = self._place.authority
+            if self._signer is not None and self._signer.credentials.token:
+                fixed["x-amz-security-token"] = self._signer.credentials.token
+            if len(self._forms) >= _MAX_FORMS:
+                self._forms.clear()
+            form = self._forms[algorithm, names] = make_form(fixed, algorithm, metadata)
+        return form
+
+    async def _payload(self, body: Body, checksum: Checksum) -> str:
+        if self._unsigned_over_tls and self._place.tls:
+            return UNSIGNED_PAYLOAD
+        if checksum.algorithm is Algorithm.SHA256:
+            return checksum.digest.hex()
+        if len(body) > _INLINE_HASH:
+            return await asyncio.to_thread(_sha256, body)
+        return hashlib.sha256(body).hexdigest()
+
+    def _now(self) -> str:
+        second = int(self._clock() + self._skew)
+        if second != self._second:
+            self._second, self._stamp = second, timestamp(second)
+        return self._stamp
+
+    # Corrections
+
+    async def _correct(
+        self,
+        corrected: set[str],
+        path: str,
+        answer: Answer,
+        document: Document | None,
+        used: tuple[Place, Signer | None, float],
+        op: str,
+        key: str,
+    ) -> None:
+        """Mend what the answer says is wrong, so that the request can be made again; else raise what it means."""
+        place, signer, offset = used
+        texts = {} if document is None else document.texts
+        code = texts.get("Code", "")
+        error = to_error(op, key, answer.status, code, texts.get("Message", ""))
+        target = moved(place, self._bucket, path, answer, document)
+        ahead = skew(answer, document, self._clock())
+        if target is not None and "place" not in corrected and (self._place is not place or not self._has_moved):
+            corrected.add("place")
+            if self._place is place:
+                self._has_moved = True
+                self._go_to(target)
+        elif ahead is not None and "clock" not in corrected:
+            corrected.add("clock")
+            if self._skew == offset:
+                self._skew = ahead
+        elif code in _EXPIRED and "credentials" not in corrected:
+            corrected.add("credentials")
+            await self._renew(signer)
+            if self._signer is signer:
+                raise error
+        else:
+            raise error
+
+    async def _renew(self, used: Signer | None) -> None:
+        """Ask for credentials, unless somebody else has, since `used` was in use, got others."""
+        async with self._asking:
+            if self._ask_at and self._signer is not used:
+                return
+            found = await self._provider()
+            self._ask_at = self._clock() + _ASK_AGAIN
+            if self._signer is not None and self._signer.credentials == found:
+                return
+            if found is not None and not (found.access_key + found.secret_key + (found.token or "")).isprintable():
+                raise CredentialsError("the credentials hold unprintable characters", hint="was a line break copied with them?")
+            self._signer = None if found is None else Signer(found, self._place.region)
+            self._forms = {}
+
+    def _go_to(self, place: Place) -> None:
+        for pool in self._pools:
+            pool.retire()
+        self._place = place
+        if place.tls and self._context is None:
+            self._context = client_context(self._ca_bundle)
+        self._pool = Pool(
+            place.host,
+            place.port,
+            self._context if place.tls else None,
+            connect_timeout=self._connect_timeout,
+            idle_timeout=self._idle_timeout,
+            resolver=self._resolver,
+        )
+        self._pools.append(self._pool)
+        self._forms = {}
+        if self._signer is not None:
+            self._signer = Signer(self._signer.credentials, place.region)
+
+
+def _sha256(body: Body) -> str:
+    return hashlib.sha256(body).hexdigest()
