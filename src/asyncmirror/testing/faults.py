@@ -1,0 +1,166 @@
+"""Which request misbehaves, and how: a plan that is a value, and the count of what it has met so far.
+
+Owns the kinds of fault and the decision when one strikes. Knows no socket and no S3 answer: `delivery` and `protocol`
+carry a fault out. A decision depends on the plan, its seed and the ordinal of the request alone, so a plan replays.
+"""
+
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from fnmatch import fnmatchcase
+
+import orjson
+
+
+class Kind(Enum):
+    """What goes wrong. *Done* means that the operation takes effect all the same."""
+
+    # Before the body is read; not done.
+    RESET_BEFORE = "reset-before"  # RST once the head has been read
+    CLOSE_BEFORE = "close-before"  # FIN instead: what a keep-alive connection gone stale looks like
+    EARLY_ANSWER = "early-answer"  # `status` is answered at the head, then the connection closes, body unread
+    # In the body; not done.
+    RESET_IN_BODY = "reset-in-body"  # RST after `at_byte` bytes of the body
+    STALL_IN_BODY = "stall-in-body"  # stops reading after `at_byte` bytes
+    # After the body, instead of the operation; not done.
+    STATUS = "status"  # `status` with error `code`
+    SLOW_DOWN = "slow-down"  # 503 SlowDown; a storm with `times`
+    RESET_AFTER = "reset-after"  # RST once the body has been read
+    STALL = "stall"  # no answer ever
+    ERROR_IN_200 = "error-in-200"  # 200 with an Error document
+    EXPIRED_TOKEN = "expired-token"  # noqa: S105  the name of a fault, no secret
+    CLOCK_SKEW = "clock-skew"  # RequestTimeTooSkewed, with a Date `seconds` away
+    NO_SUCH_UPLOAD = "no-such-upload"
+    DONE_LATE = "done-late"  # RST now, done `seconds` later: the late duplicate of a request that was sent again
+    # Done, but not as told.
+    FLIP_STORED = "flip-stored"  # one byte of what is stored differs; ETag and checksum are of what was sent
+    FLIP_RECEIVED = "flip-received"  # one byte changes on the way in, before anything is verified
+    SHORT_STORED = "short-stored"  # only the first half is stored, and 200 answered
+    # Done; the answer goes wrong.
+    LOST_ANSWER = "lost-answer"  # RST instead of the answer
+    TRUNCATED = "truncated"  # half the answer, then FIN
+    STALL_IN_ANSWER = "stall-in-answer"  # half the answer, then silence
+    GARBAGE = "garbage"  # bytes that are no HTTP
+    GARBAGE_BODY = "garbage-body"  # 200 with a body that is no XML
+    MISSING_ETAG = "missing-etag"
+    CLOSE_SILENT = "close-silent"  # the answer, then FIN, without `Connection: close`
+    CLOSE_TOLD = "close-told"  # the answer with `Connection: close`, then FIN
+    DELAY = "delay"  # the answer after `seconds`
+    DRIP = "drip"  # the answer one byte at a time, `seconds` in all
+    INFORMATIONAL = "informational"  # two 1xx answers first
+    CHUNKED = "chunked"  # the answer in chunked transfer encoding
+    EXTRA_ANSWER = "extra-answer"  # a second answer that nobody asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One rule of a plan. Requests that match `op`, `key` and `part` are counted from 1; that ordinal decides.
+
+    Args:
+        op: S3's name of the operation, or ``*``.
+        kind: What happens.
+        key: A shell pattern the key must match; empty for any.
+        part: The part number; 0 for any.
+        at: Ordinals that it strikes. Empty: all from `first` on, thinned by `every` and `probability`.
+        first: The first ordinal that may be struck.
+        every: Strikes each `every`-th from `first` on.
+        probability: Of each remaining one, 0 to 1, drawn from the plan's seed.
+        times: How often in all; None for no end.
+        after: Not in the first so many seconds of the plan.
+        until: Not later than so many seconds into the plan; None for no end.
+        status: The HTTP status of `STATUS` and `EARLY_ANSWER`.
+        code: The S3 error code of `STATUS`; empty for a proxy's page that is no XML.
+        seconds: How long, for kinds that last.
+        at_byte: Where in the body; -1 for its middle.
+    """
+
+    op: str
+    kind: Kind
+    key: str = ""
+    part: int = 0
+    at: tuple[int, ...] = ()
+    first: int = 1
+    every: int = 1
+    probability: float = 1.0
+    times: int | None = None
+    after: float = 0.0
+    until: float | None = None
+    status: int = 500
+    code: str = "InternalError"
+    seconds: float = 0.0
+    at_byte: int = -1
+
+    def matches(self, op: str, key: str = "", part: int = 0) -> bool:
+        """Whether a request counts for this rule."""
+        return self.op in ("*", op) and (not self.key or fnmatchcase(key, self.key)) and (not self.part or part == self.part)
+
+    def strikes(self, n: int, struck: int, elapsed: float, seed: int | str) -> bool:
+        """Whether the `n`-th matching request is struck, when `struck` were before and the plan is `elapsed` seconds old."""
+        if (self.times is not None and struck >= self.times) or elapsed < self.after:
+            return False
+        if self.until is not None and elapsed > self.until:
+            return False
+        if self.at:
+            return n in self.at
+        if n < self.first or (n - self.first) % self.every:
+            return False
+        return self.probability >= 1 or random.Random(f"{seed}/{n}").random() < self.probability  # noqa: S311  replay is the point
+
+
+@dataclass(frozen=True, slots=True)
+class FaultPlan:
+    """Rules in order of precedence, and the seed of what they leave to chance."""
+
+    faults: tuple[Fault, ...] = ()
+    seed: int = 0
+
+    def to_json(self) -> str:
+        """The plan as JSON, as `from_json` reads it."""
+        return orjson.dumps(asdict(self)).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "FaultPlan":
+        """Read a plan: ``{"seed": 7, "faults": [{"op": "PutObject", "kind": "status", "status": 503, "times": 3}]}``.
+
+        Raises:
+            ValueError, TypeError: It is no plan.
+        """
+        value = orjson.loads(text)
+        if not isinstance(value, Mapping):
+            raise TypeError("a fault plan is a JSON object with `faults` and `seed`")
+        return cls(tuple(_fault(fields) for fields in value.get("faults", ())), int(value.get("seed", 0)))
+
+
+def _fault(fields: Mapping[str, object]) -> Fault:
+    """A rule of its JSON object; `Fault` itself refuses names that it does not have."""
+    at = fields.get("at", ())
+    if not isinstance(at, Iterable):
+        raise TypeError("`at` is a list of ordinals")
+    known = {name: value for name, value in fields.items() if name not in {"kind", "at"}}
+    return Fault(kind=Kind(fields["kind"]), at=tuple(at), **known)  # type: ignore[arg-type]  # the JSON's types are the caller's word
+
+
+@dataclass(slots=True)
+class FaultCount:
+    """A plan under way: how many requests each rule has met and struck."""
+
+    plan: FaultPlan
+    met: list[int] = field(init=False)
+    struck: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.met = [0] * len(self.plan.faults)
+        self.struck = [0] * len(self.plan.faults)
+
+    def next(self, op: str, key: str = "", part: int = 0, elapsed: float = 0.0) -> Fault | None:
+        """Count one request, and tell the fault that strikes it. The first rule that strikes wins; all that match count."""
+        winner: Fault | None = None
+        for index, fault in enumerate(self.plan.faults):
+            if not fault.matches(op, key, part):
+                continue
+            self.met[index] += 1
+            if winner is None and fault.strikes(self.met[index], self.struck[index], elapsed, f"{self.plan.seed}/{index}"):
+                self.struck[index] += 1
+                winner = fault
+        return winner
