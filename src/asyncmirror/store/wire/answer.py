@@ -35,7 +35,7 @@ class Answer(NamedTuple):
 class AnswerReader:
     """Reads the answers of one connection. `next` before each request, `feed` with all that comes."""
 
-    __slots__ = ("_content", "_headers", "_parser", "_status", "complete", "extra", "received")
+    __slots__ = ("_content", "_headers", "_parser", "_persists", "_status", "complete", "extra", "received")
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
@@ -48,6 +48,7 @@ class AnswerReader:
         self._content: list[bytes] = []
         self.received = 0  # bytes since then
         self.complete = False
+        self._persists = False
         self.extra = False  # whether more came than the answer
 
     def feed(self, data: bytes) -> None:
@@ -77,7 +78,7 @@ class AnswerReader:
     @property
     def keep_alive(self) -> bool:
         """Whether the connection may carry another request, as the answer has it."""
-        return not self.extra and bool(self._parser.should_keep_alive())
+        return self._persists and not self.extra
 
     @property
     def ends_with_connection(self) -> bool:
@@ -116,3 +117,4 @@ class AnswerReader:
             self._headers = {}
         else:
             self.complete = True
+            self._persists = self._parser.should_keep_alive()  # the parser forgets it when this callback returns
