@@ -89,11 +89,14 @@ def dump(line: Mapping[str, object]) -> bytes:
 class JsonLines:
     """Writes lines to a file descriptor. `on_broken` is called once, when nobody reads any more or nothing can be written."""
 
-    def __init__(self, descriptor: int, on_broken: Callable[[OSError], None]) -> None:
+    def __init__(
+        self, descriptor: int, on_broken: Callable[[OSError], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._descriptor = descriptor
         self._on_broken = on_broken
         self._buffer = bytearray()
-        self._written_at = time.monotonic()
+        self._clock = clock
+        self._written_at = clock()
         self._turn = asyncio.Lock()
         self.broken = False
 
@@ -108,13 +111,13 @@ class JsonLines:
         """Whether `flush` should be called: there is a piece, or a line has waited long enough."""
         if len(self._buffer) >= _PIECE:
             return True
-        return bool(self._buffer) and time.monotonic() - self._written_at >= _PATIENCE
+        return bool(self._buffer) and self._clock() - self._written_at >= _PATIENCE
 
     async def flush(self) -> None:
         """Write what was kept, in order, whoever calls."""
         async with self._turn:
             piece, self._buffer = self._buffer, bytearray()
-            self._written_at = time.monotonic()
+            self._written_at = self._clock()
             if not piece or self.broken:
                 return
             try:

@@ -12,8 +12,8 @@ from typing import NoReturn
 
 import asyncmirror
 from asyncmirror.cli import gather
-from asyncmirror.cli.complain import complain
 from asyncmirror.cli.options import OPTIONS
+from asyncmirror.cli.stderr import complain
 from asyncmirror.errors import AsyncmirrorError, UsageError
 
 _DESCRIPTION = "Mirrors a file tree into S3-compatible storage, resumes exactly, and proves that all is there."
@@ -74,6 +74,9 @@ def _run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     options = [option for group in OPTIONS.values() for option in group]
     gathered = gather.gather(arguments.given, gather.from_environment(options, environ))
     invocation = gather.Invocation(gathered.settings(arguments.source, arguments.destination), gathered.output())
+    if invocation.output.json and sys.stdout is None:
+        # A file that is opened later would get its descriptor, and the lines.
+        raise UsageError("--json writes to stdout, which is closed", hint="give it a file or a pipe")
 
     from asyncmirror.cli import logs, screen, sync  # noqa: PLC0415  lazily: see above
     from asyncmirror.engine.mirror import Mirror  # noqa: PLC0415

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from asyncmirror.errors import UsageError
 from asyncmirror.model import Algorithm
+from asyncmirror.plan.filters import Filters
 from asyncmirror.settings import Rule, Stubs, Symlinks, parse_size
 
 _YES = frozenset({"1", "true", "yes", "on"})
@@ -172,9 +173,9 @@ def exclude_from(text: str) -> tuple[Rule, ...]:
 
 
 def _rule(*, include: bool, pattern: str) -> Rule:
-    if not pattern:
-        raise UsageError("the pattern is empty")
-    return Rule(include=include, pattern=pattern)
+    rule = Rule(include=include, pattern=pattern)
+    Filters((rule,))  # a malformed pattern should be named by the flag that it came with
+    return rule
 
 
 def metadata(text: str) -> Mapping[str, str]:

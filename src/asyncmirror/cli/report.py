@@ -69,7 +69,7 @@ def periodic(progress: Progress, pace: Pace) -> str:
 
 
 def result(state: State) -> list[Line]:
-    """The first problems, the table of outcomes, and what was sent: the shortest last, where the eye is. Nothing before the summary is there."""
+    """The first problems, the table of outcomes, and what was sent, so that the short of it stands last, where the eye is."""
     summary = state.summary
     if summary is None:
         return []

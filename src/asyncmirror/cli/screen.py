@@ -4,12 +4,11 @@ Owns the choice and the writing; what is written comes from `picture` and `repor
 time, `refresh` off the event loop: a terminal that is held (Ctrl-S) must not hold the requests. Knows no engine.
 """
 
-import contextlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
-from asyncmirror.cli import report
+from asyncmirror.cli import report, stderr
 from asyncmirror.cli.fold import Pace, State
 from asyncmirror.cli.gather import Output
 from asyncmirror.cli.text import show_line
@@ -41,7 +40,8 @@ class Screen(Protocol):
 
 def choose(output: Output, environ: Mapping[str, str]) -> Screen:
     """The screen for these wishes and this stderr."""
-    if output.quiet:
+    # Python leaves the streams out where the descriptors were closed.
+    if output.quiet or sys.stderr is None:
         return Quiet()
     terminal = sys.stderr.isatty() and environ.get("TERM", "") not in ("", "dumb", "unknown")
     # Lines of JSON on the same terminal would run through the picture.
@@ -66,7 +66,7 @@ class Quiet:
 
     def end(self, state: State) -> None:
         """The first problems."""
-        _write(line.text for line in report.problems(state))
+        stderr.write(line.text for line in report.problems(state))
 
 
 class Lines:
@@ -91,7 +91,7 @@ class Lines:
 
     def say(self, text: str) -> None:
         """Write it."""
-        _write([f"asyncmirror: {show_line(text)}"])
+        stderr.write([f"asyncmirror: {show_line(text)}"])
 
     def close(self) -> None:
         """Nothing moves here."""
@@ -99,12 +99,4 @@ class Lines:
     def end(self, state: State) -> None:
         """The result."""
         self._notices(state)
-        _write(line.text for line in report.result(state))
-
-
-def _write(lines: Iterable[str]) -> None:
-    text = "".join(line + "\n" for line in lines)
-    # A stderr that nobody reads any more is no reason to end a run that goes well.
-    with contextlib.suppress(OSError):
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        stderr.write(line.text for line in report.result(state))

@@ -14,11 +14,11 @@ from typing import Protocol
 
 import uvloop
 
-from asyncmirror.cli.complain import complain
 from asyncmirror.cli.fold import Pace, State, fold
 from asyncmirror.cli.gather import Invocation
 from asyncmirror.cli.json_lines import JsonLines
 from asyncmirror.cli.screen import Screen
+from asyncmirror.cli.stderr import complain
 from asyncmirror.events import Event, Progress, Summary
 from asyncmirror.settings import Settings
 
@@ -134,11 +134,8 @@ class _Sync:
             await self._json.flush()
 
     def _exit_code(self, summary: Summary) -> int:
-        if summary.stopped and not summary.error:
-            if self._signal is not None:
-                return _STOPPED_BY + self._signal
-            if self._json is not None and self._json.broken:
-                return _OUTPUT_LOST
+        if self._signal is not None and summary.stopped and not summary.error:
+            return _STOPPED_BY + self._signal
         return summary.exit_code
 
     @contextlib.asynccontextmanager
@@ -156,7 +153,9 @@ class _Sync:
         while not over.is_set():
             progress = mirror.progress()
             self._pace = self._pace.observe(progress)
-            await asyncio.to_thread(self._screen.refresh, self._state, progress, self._pace)
+            # A terminal that is gone is no reason to end a run that goes well.
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(self._screen.refresh, self._state, progress, self._pace)
             if self._json is not None and self._json.due:
                 await self._json.flush()
             with contextlib.suppress(TimeoutError):
@@ -169,4 +168,6 @@ class _Sync:
             raise RuntimeError("the run ended without a summary")
         if summary.error:
             complain(summary.error)
+        if self._json is not None and self._json.broken:
+            return _OUTPUT_LOST
         return summary.exit_code

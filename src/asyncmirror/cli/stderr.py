@@ -1,0 +1,28 @@
+"""Plain lines on stderr.
+
+Owns that writing them never fails: a stderr that is full, closed or read by nobody is no reason to end a run that goes well.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable
+
+from asyncmirror.cli.text import show_line
+
+
+def write(lines: Iterable[str]) -> None:
+    """Write lines that are fit to be shown."""
+    text = "".join(line + "\n" for line in lines)
+    # Python has no sys.stderr where the descriptor was closed.
+    if text and sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+            sys.stderr.flush()
+
+
+def complain(text: str) -> None:
+    """Tell of an error in one line, escaped and without credentials."""
+    from asyncmirror.cli.logs import Redactor  # noqa: PLC0415  logging is slow to import, and most commands end well
+
+    write([f"asyncmirror: {show_line(Redactor(os.environ)(text))}"])

@@ -1,0 +1,79 @@
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from asyncmirror.cli.logs import Redactor, configure
+
+SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+TOKEN = "FwoGZXIvYXdzEBYaDHqa0AP1"
+ENVIRON = {"AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": TOKEN}
+FOREIGN = ("aioboto3", "aiobotocore", "aiohttp", "boto3", "botocore", "s3transfer", "urllib3")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level, raising = root.handlers[:], root.level, logging.raiseExceptions
+    levels = {name: logging.getLogger(name).level for name in FOREIGN}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.raiseExceptions = raising
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"key {SECRET} and {TOKEN}",
+        "Authorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20250101/x, SignedHeaders=host, Signature=deadbeef",
+        "{'Authorization': 'AWS4-HMAC-SHA256 Signature=deadbeef', 'Host': 'h'}",
+        "('authorization', b'deadbeef')",
+        '{"X-Amz-Security-Token": "deadbeef"}',
+        "x-amz-security-token: deadbeef",
+        "GET /k?X-Amz-Signature=deadbeef&X-Amz-Security-Token=deadbeef",
+        "Proxy-Authorization: Basic deadbeef",
+        "aws_secret_access_key = deadbeef",
+    ],
+)
+def test_no_credential_is_left(text: str) -> None:
+    redacted = Redactor(ENVIRON)(text)
+    assert not any(secret in redacted for secret in (SECRET, TOKEN, "deadbeef"))
+    assert "[hidden]" in redacted
+
+
+def test_what_is_no_credential_stays() -> None:
+    text = "PutObject: dr1/a.fits: 403 (check --profile)"
+    assert Redactor({"AWS_SECRET_ACCESS_KEY": ""})(text) == text
+    assert Redactor(ENVIRON)("{'Authorization': 'x', 'Host': 'h'}").endswith("'Host': 'h'}")
+
+
+def test_no_credential_passes_the_log_at_any_level(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("debug", Redactor(ENVIRON))
+    log = logging.getLogger("asyncmirror.test")
+    log.debug("sent %s", {"Authorization": f"Signature={SECRET}"})
+    try:
+        int(TOKEN)
+    except ValueError:
+        log.exception("failed with %s", SECRET)
+    said = capsys.readouterr().err
+    assert "ValueError" in said
+    assert SECRET not in said
+    assert TOKEN not in said
+
+
+def test_a_logged_name_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", Redactor({}))
+    logging.getLogger("asyncmirror.test").info("read %s", "\x1b[2J\u202e\r")
+    assert capsys.readouterr().err == "INFO asyncmirror.test: read \\x1b[2J\\u202e\\x0d\n"
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_the_sdk_and_the_client_never_log_below_warning(name: str) -> None:
+    configure("debug", Redactor({}))
+    assert not logging.getLogger(name + ".hooks").isEnabledFor(logging.INFO)
+    assert logging.getLogger(name).isEnabledFor(logging.WARNING)
+    configure("error", Redactor({}))
+    assert not logging.getLogger(name).isEnabledFor(logging.WARNING)

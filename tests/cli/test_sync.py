@@ -1,0 +1,267 @@
+"""The event loop of `sync`: signals, exit codes, lost outputs. The mirror is a script of events; all else is real."""
+
+import asyncio
+import contextlib
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from asyncmirror.cli import sync
+from asyncmirror.cli.fold import Pace, State
+from asyncmirror.cli.gather import Invocation, Output
+from asyncmirror.cli.screen import Lines, Quiet, Screen
+from asyncmirror.errors import BucketError
+from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary
+from asyncmirror.model import Outcome
+from asyncmirror.settings import Destination, Settings
+
+SETTINGS = Settings(Path("/tmp"), Destination("bucket"))
+_SCANNING = True
+OBJECT = Settled(b"a\xff", "a", Outcome.COMPLETE, 7)
+Step = Event | Callable[["Script"], object]
+
+
+class Script:
+    """Tells events; a callable among them is called, and what it gives, if it can be awaited, is awaited."""
+
+    def __init__(self, *steps: Step, exit_code: int = 0, error: str = "", opening: Callable[[], object] = object) -> None:
+        self.steps = steps
+        self.exit_code = exit_code
+        self.error = error
+        self.opening = opening
+        self.draining = asyncio.Event()
+        self.stopping = asyncio.Event()
+        self.readings = 0
+        self.closed = False
+
+    def __call__(self, settings: Settings) -> Self:
+        assert settings is SETTINGS
+        return self
+
+    async def __aenter__(self) -> Self:
+        opened = self.opening()
+        if asyncio.iscoroutine(opened):
+            await opened
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.closed = True
+
+    async def run(self) -> AsyncIterator[Event]:
+        for step in self.steps:
+            if callable(step):
+                result = step(self)
+                if asyncio.iscoroutine(result):
+                    await result
+            else:
+                yield step
+        stopped = self.draining.is_set() or self.stopping.is_set()
+        yield Summary({Outcome.COMPLETE: 1}, {}, 7, 7, 1, 0.5, self.exit_code, stopped, self.error)
+
+    def drain(self) -> None:
+        self.draining.set()
+
+    def stop(self) -> None:
+        self.stopping.set()
+
+    def progress(self) -> Progress:
+        self.readings += 1
+        return Progress(_SCANNING, 1, 7, 0, 0, {}, {}, 0, 0, 0.1 * self.readings, ())
+
+
+def kill(number: signal.Signals) -> Callable[[Script], object]:
+    return lambda _: os.kill(os.getpid(), number)
+
+
+async def drained(script: Script) -> None:
+    async with asyncio.timeout(10):
+        await script.draining.wait()
+
+
+async def stopped(script: Script) -> None:
+    async with asyncio.timeout(10):
+        await script.stopping.wait()
+
+
+def run(script: Script, screen: Screen | None = None, *, as_json: bool = False) -> int:
+    return sync.run(Invocation(SETTINGS, Output(json=as_json)), screen or Lines(None), script)
+
+
+@pytest.fixture(autouse=True)
+def handlers_as_before() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 4])
+def test_the_exit_code_is_the_summarys(code: int) -> None:
+    script = Script(OBJECT, exit_code=code)
+    assert run(script) == code
+    assert script.closed
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_drains_and_gives_its_exit_code(number: signal.Signals, code: int, capfd: pytest.CaptureFixture[str]) -> None:
+    script = Script(OBJECT, kill(number), drained, exit_code=1)
+    assert run(script, as_json=True) == code
+    out, err = capfd.readouterr()
+    assert json.loads(out.splitlines()[-1])["exit_code"] == code
+    assert "asyncmirror: stopping: finishing what is in flight; again to stop at once\n" in err
+    assert not script.stopping.is_set()
+    assert script.closed
+
+
+def test_a_second_signal_stops_and_the_first_one_names_the_exit_code() -> None:
+    script = Script(OBJECT, kill(signal.SIGTERM), drained, kill(signal.SIGINT), stopped)
+    assert run(script) == 143
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_signal_that_came_too_late_changes_nothing() -> None:
+    class Finished(Script):
+        def drain(self) -> None:
+            self.stopping.clear()
+
+    assert run(Finished(OBJECT, kill(signal.SIGINT), lambda _: asyncio.sleep(0))) == 0
+
+
+def test_an_error_that_ended_the_run_goes_before_the_signal(capsys: pytest.CaptureFixture[str]) -> None:
+    script = Script(kill(signal.SIGINT), drained, exit_code=4, error="PutObject: the session token has expired\x1b")
+    assert run(script, Quiet()) == 4
+    assert capsys.readouterr().err == "asyncmirror: PutObject: the session token has expired\\x1b\n"
+
+
+def test_a_signal_while_opening_ends_it() -> None:
+    async def opening() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.Event().wait()
+
+    assert run(Script(OBJECT, opening=opening)) == 130
+
+
+def test_an_error_while_opening_is_passed_on() -> None:
+    def opening() -> None:
+        raise BucketError("NoSuchBucket")
+
+    with pytest.raises(BucketError):
+        run(Script(OBJECT, opening=opening))
+
+
+def test_json_lines_are_told_in_order_and_the_summary_last(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(Script(Started("s", "d", "j", resumed=False), Notice("n"), OBJECT, exit_code=3), as_json=True) == 3
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [line["event"] for line in lines] == ["notice", "object", "summary"]
+    assert lines[1]["path"].encode("utf-8", "surrogateescape") == b"a\xff"
+
+
+@contextlib.contextmanager
+def stdout_to_a_pipe() -> Iterator[int]:
+    """Puts a pipe in stdout's place; gives its reading end, which the block closes."""
+    reader, writer = os.pipe()
+    saved = os.dup(1)
+    os.dup2(writer, 1)
+    os.close(writer)
+    try:
+        yield reader
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+
+
+def test_a_closed_stdout_drains(capfd: pytest.CaptureFixture[str]) -> None:
+    with stdout_to_a_pipe() as reader:
+        os.close(reader)
+        assert run(Script(*[OBJECT] * 2000, drained), as_json=True) == 4
+    assert "stdout can't be written (Broken pipe)" in capfd.readouterr().err
+
+
+def test_a_closed_stdout_that_shows_only_at_the_end_is_no_success() -> None:
+    with stdout_to_a_pipe() as reader:
+        os.close(reader)
+        assert run(Script(OBJECT), as_json=True) == 4
+
+
+def test_a_waiting_line_is_written_before_the_next_event() -> None:
+    with stdout_to_a_pipe() as reader:
+
+        async def written(_: Script) -> None:
+            async with asyncio.timeout(10):
+                assert b'"event":"object"' in await asyncio.to_thread(os.read, reader, 4096)
+
+        assert run(Script(OBJECT, written), as_json=True) == 0
+        os.close(reader)
+
+
+def test_a_screen_that_fails_does_not_end_the_run() -> None:
+    class Gone(Quiet):
+        def refresh(self, *_: object, **__: object) -> None:
+            raise OSError(5, "Input/output error")
+
+    assert run(Script(OBJECT), Gone()) == 0
+
+
+def test_the_screen_is_closed_before_the_end_is_shown_whatever_happens() -> None:
+    calls: list[str] = []
+
+    class Recorded(Quiet):
+        def close(self) -> None:
+            calls.append("close")
+
+        def end(self, state: State) -> None:
+            assert state.summary is not None
+            calls.append("end")
+
+    def fail(_: Script) -> None:
+        raise BucketError("gone")
+
+    assert run(Script(OBJECT), Recorded()) == 0
+    assert calls == ["close", "end"]
+    with pytest.raises(BucketError):
+        run(Script(fail), Recorded())
+    assert calls == ["close", "end", "close"]
+
+
+def test_lines_come_at_their_interval(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Lines(10.0)
+    pace = Pace()
+    for second in range(35):
+        screen.refresh(State(notices=("once\n",)), Progress(_SCANNING, second, 0, 0, 0, {}, {}, 0, 0, float(second), ()), pace)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "asyncmirror: once\\x0a"
+    assert [line.split(";")[0] for line in lines[1:]] == ["asyncmirror: 0:10", "asyncmirror: 0:20", "asyncmirror: 0:30"]
+
+
+def test_without_progress_there_are_no_lines_but_the_result(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(Script(OBJECT), Lines(None)) == 0
+    assert capsys.readouterr().err.splitlines()[0].startswith("outcome")
+
+
+def test_quiet_says_only_what_went_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(Script(OBJECT, Notice("n")), Quiet()) == 0
+    assert capsys.readouterr().err == ""
+    assert run(Script(Settled(b"p\xff", "", Outcome.UNREADABLE, 0, "EACCES"), exit_code=3), Quiet()) == 3
+    assert capsys.readouterr().err == "unreadable: p\\xff: EACCES\n"
+
+
+def test_a_stderr_that_is_gone_is_endured(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    for gone in (Full(), None):
+        monkeypatch.setattr(sys, "stderr", gone)
+        assert run(Script(OBJECT, error="e", exit_code=4), Lines(None)) == 4
+    monkeypatch.undo()
