@@ -1,16 +1,14 @@
 """The complete adapter: every operation of the port over aioboto3, one attempt each.
 
-Owns how the port's values are spelled as S3 parameters and read from S3 answers. Knows no retry, no deadline and no journal;
-where and as whom is `session`'s business, what an exception means `sdk_errors`'s.
+Owns which operation is called with what, and how listings go from page to page. Knows no retry, no deadline and no journal;
+where and as whom is `session`'s business, how values are spelled `sdk_values`'s, what an exception means `sdk_errors`'s.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypedDict, TypeVar, cast
-from urllib.parse import unquote_plus
+from typing import TYPE_CHECKING, Self, TypeVar
 
-from asyncmirror import checksum as checksums
 from asyncmirror.errors import AccessDeniedError, ServerFaultError, StoreError, UploadGoneError
 from asyncmirror.model import (
     Algorithm,
@@ -24,45 +22,18 @@ from asyncmirror.model import (
     Stored,
 )
 from asyncmirror.settings import Connection, ObjectOptions
+from asyncmirror.store import sdk_values as values
 from asyncmirror.store.session import Credentials, Endpoint, Session, open_session
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
-    from types_aiobotocore_s3.literals import ChecksumTypeType, ObjectCannedACLType, ServerSideEncryptionType, StorageClassType
 
-T = TypeVar("T")
+A = TypeVar("A")
+V = TypeVar("V")
 _PIECE = 1 << 20
 # Beyond the requests that are sent at once: listings and checks must not wait for a body's connection.
 _SPARE_CONNECTIONS = 8
 _NOT_FOUND = 404
-
-
-class _Payer(TypedDict, total=False):
-    RequestPayer: Literal["requester"]
-
-
-class _New(_Payer, total=False):
-    StorageClass: "StorageClassType"
-    ServerSideEncryption: "ServerSideEncryptionType"
-    SSEKMSKeyId: str
-    ACL: "ObjectCannedACLType"
-
-
-class _Digest(TypedDict, total=False):
-    ChecksumCRC64NVME: str
-    ChecksumCRC32C: str
-    ChecksumCRC32: str
-    ChecksumSHA256: str
-    ChecksumSHA1: str
-
-
-class _Token(TypedDict, total=False):
-    ContinuationToken: str
-
-
-class _Markers(TypedDict, total=False):
-    KeyMarker: str
-    UploadIdMarker: str
 
 
 class S3Store:
@@ -79,17 +50,9 @@ class S3Store:
         self._bucket = bucket
         self._connection = connection
         self._max_connections = max_connections + _SPARE_CONNECTIONS
+        self._payer = values.payer(objects)
+        self._new = values.new(objects)
         self._stack = AsyncExitStack()
-        payer = {"RequestPayer": objects.request_payer}
-        named = {
-            "StorageClass": objects.storage_class,
-            "ServerSideEncryption": objects.sse,
-            "SSEKMSKeyId": objects.sse_kms_key_id,
-            "ACL": objects.acl,
-        }
-        # What the store makes of an unknown value is its own affair: stores have storage classes that AWS has not.
-        self._payer = cast("_Payer", _given(payer))
-        self._new = cast("_New", _given(named | payer))
 
     async def __aenter__(self) -> Self:
         self._session: Session = await self._stack.enter_async_context(
@@ -118,104 +81,65 @@ class S3Store:
 
     async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
         """See `port.Bodies.put_object`."""
-        answer = await self._call(
-            "PutObject",
-            key,
-            self._client.put_object(
-                Bucket=self._bucket,
-                Key=key,
-                Body=memoryview(body),
-                ContentLength=len(body),
-                ContentType=properties.content_type,
-                Metadata=properties.metadata,
-                **_field(checksum),
-                **self._new,
-            ),
+        request = self._client.put_object(
+            Bucket=self._bucket,
+            Key=key,
+            Body=_view(body),
+            ContentLength=len(body),
+            ContentType=properties.content_type,
+            Metadata=properties.metadata,
+            **values.digest(checksum),
+            **self._new,
         )
-        etag = _etag(answer)
-        if not etag:
-            raise ServerFaultError("the answer has no ETag: not confirmed", op="PutObject", path=key)
-        return Stored(etag, _checksum(answer))
+        return await self._call("PutObject", key, request, values.read_stored)
 
     async def upload_part(self, key: str, upload_id: str, number: int, body: Body, checksum: Checksum) -> str:
         """See `port.Bodies.upload_part`."""
-        answer = await self._call(
-            "UploadPart",
-            key,
-            self._client.upload_part(
-                Bucket=self._bucket,
-                Key=key,
-                UploadId=upload_id,
-                PartNumber=number,
-                Body=memoryview(body),
-                ContentLength=len(body),
-                **_field(checksum),
-                **self._payer,
-            ),
+        request = self._client.upload_part(
+            Bucket=self._bucket,
+            Key=key,
+            UploadId=upload_id,
+            PartNumber=number,
+            Body=_view(body),
+            ContentLength=len(body),
+            **values.digest(checksum),
+            **self._payer,
         )
-        etag = _etag(answer)
-        if not etag:
-            raise ServerFaultError("the answer has no ETag: not confirmed", op="UploadPart", path=key)
-        return etag
+        return await self._call("UploadPart", key, request, values.read_part_etag)
 
     async def create_multipart_upload(self, key: str, algorithm: Algorithm, properties: Properties) -> str:
         """See `port.Store.create_multipart_upload`."""
-        answer = await self._call(
-            "CreateMultipartUpload",
-            key,
-            self._client.create_multipart_upload(
-                Bucket=self._bucket,
-                Key=key,
-                ChecksumAlgorithm=algorithm.value,
-                ChecksumType=_type(algorithm),
-                ContentType=properties.content_type,
-                Metadata=properties.metadata,
-                **self._new,
-            ),
+        request = self._client.create_multipart_upload(
+            Bucket=self._bucket,
+            Key=key,
+            ContentType=properties.content_type,
+            Metadata=properties.metadata,
+            **values.declared(algorithm),
+            **self._new,
         )
-        upload_id = answer.get("UploadId")
-        if not upload_id:
-            raise ServerFaultError("the answer has no UploadId", op="CreateMultipartUpload", path=key)
-        return str(upload_id)
+        return await self._call("CreateMultipartUpload", key, request, values.read_upload_id)
 
     async def complete_multipart_upload(
         self, key: str, upload_id: str, receipts: Sequence[Receipt], size: int, checksum: Checksum
     ) -> Stored:
         """See `port.Store.complete_multipart_upload`."""
-        answer = await self._call(
-            "CompleteMultipartUpload",
-            key,
-            self._client.complete_multipart_upload(
-                Bucket=self._bucket,
-                Key=key,
-                UploadId=upload_id,
-                MpuObjectSize=size,
-                ChecksumType=_type(checksum.algorithm),
-                MultipartUpload={
-                    "Parts": [
-                        {"PartNumber": receipt.number, "ETag": f'"{receipt.etag}"', **_field(receipt.checksum)}
-                        for receipt in receipts
-                    ]
-                },
-                # A composite value follows from the parts' that stand above; the header is defined for full ones.
-                **(_Digest() if checksum.parts else _field(checksum)),
-                **self._payer,
-            ),
+        request = self._client.complete_multipart_upload(
+            Bucket=self._bucket,
+            Key=key,
+            UploadId=upload_id,
+            MpuObjectSize=size,
+            ChecksumType=values.kind(checksum.algorithm),
+            MultipartUpload={"Parts": [values.completed(receipt) for receipt in receipts]},
+            **values.whole(checksum),
+            **self._payer,
         )
-        if not {"ETag", "Key", "Location"} & answer.keys():
-            raise ServerFaultError(
-                "the answer does not say that the object is complete", op="CompleteMultipartUpload", path=key
-            )
-        return Stored(_etag(answer), _checksum(answer))
+        return await self._call("CompleteMultipartUpload", key, request, values.read_completed)
 
     async def abort_multipart_upload(self, key: str, upload_id: str) -> None:
         """See `port.Store.abort_multipart_upload`."""
+        request = self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id, **self._payer)
         try:
-            await self._call(
-                "AbortMultipartUpload",
-                key,
-                self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id, **self._payer),
-            )
+            await self._call("AbortMultipartUpload", key, request, _nothing)
         except UploadGoneError:
             return
 
@@ -223,141 +147,98 @@ class S3Store:
         """See `port.Store.list_parts`."""
         marker = 0
         while True:
-            page = await self._call(
-                "ListParts",
-                key,
-                self._client.list_parts(
-                    Bucket=self._bucket, Key=key, UploadId=upload_id, PartNumberMarker=marker, **self._payer
-                ),
+            request = self._client.list_parts(
+                Bucket=self._bucket, Key=key, UploadId=upload_id, PartNumberMarker=marker, **self._payer
             )
-            for part in page.get("Parts", ()):
-                yield RemotePart(part["PartNumber"], part["Size"], part["ETag"].strip('"'))
-            if not _truncated("ListParts", key, page):
+            parts, following = await self._call("ListParts", key, request, values.read_parts)
+            for part in parts:
+                yield part
+            if not following:
                 return
-            following = int(page.get("NextPartNumberMarker") or 0)
             if following <= marker:
-                raise ServerFaultError("the listing does not go on", op="ListParts", path=key)
+                raise _stuck("ListParts", key)
             marker = following
 
     async def head_object(self, key: str) -> RemoteObject | None:
         """See `port.Store.head_object`."""
+        request = self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED", **self._payer)
         try:
-            answer = await self._call(
-                "HeadObject",
-                key,
-                self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED", **self._payer),
-            )
+            return await self._call("HeadObject", key, request, lambda answer: values.read_head(key, answer))
         except StoreError as error:
             if error.status == _NOT_FOUND and error.code in ("", "NoSuchKey", "NotFound"):
                 return None
             raise
-        return RemoteObject(key, answer["ContentLength"], _etag(answer), _checksum(answer), answer.get("Metadata", {}))
 
     async def get_object(self, key: str) -> AsyncIterator[bytes]:
         """See `port.Store.get_object`."""
-        answer = await self._call("GetObject", key, self._client.get_object(Bucket=self._bucket, Key=key, **self._payer))
+        request = self._client.get_object(Bucket=self._bucket, Key=key, **self._payer)
+        body = await self._call("GetObject", key, request, lambda answer: answer["Body"])
         try:
-            async with answer["Body"] as body:
-                async for piece in body.content.iter_chunked(_PIECE):
+            async with body as stream:
+                async for piece in stream.content.iter_chunked(_PIECE):
                     yield piece
         except self._foreign as error:
             raise self._translate(error, "GetObject", key) from error
 
     async def list_objects(self, prefix: str) -> AsyncIterator[RemoteObject]:
         """See `port.Store.list_objects`."""
-        token: _Token = {}
+        token = values.Token()
         while True:
-            page = await self._call(
-                "ListObjectsV2",
-                prefix,
-                self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **token, **self._payer),
-            )
-            for found in page.get("Contents", ()):
-                yield RemoteObject(found["Key"], found["Size"], found.get("ETag", "").strip('"'))
-            if not _truncated("ListObjectsV2", prefix, page):
+            request = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **token, **self._payer)
+            objects, following = await self._call("ListObjectsV2", prefix, request, values.read_objects)
+            for found in objects:
+                yield found
+            if not following:
                 return
-            following = page.get("NextContinuationToken")
-            if not following or following == token.get("ContinuationToken"):
-                raise ServerFaultError("the listing does not go on", op="ListObjectsV2", path=prefix)
-            token = {"ContinuationToken": following}
+            if following == token:
+                raise _stuck("ListObjectsV2", prefix)
+            token = following
 
     async def list_multipart_uploads(self, prefix: str) -> AsyncIterator[RemoteUpload]:
         """See `port.Store.list_multipart_uploads`."""
-        markers: _Markers = {}
+        markers = values.Markers()
         while True:
-            page = await self._call(
-                "ListMultipartUploads",
-                prefix,
-                self._client.list_multipart_uploads(
-                    Bucket=self._bucket, Prefix=prefix, EncodingType="url", **markers, **self._payer
-                ),
+            request = self._client.list_multipart_uploads(
+                Bucket=self._bucket, Prefix=prefix, EncodingType="url", **markers, **self._payer
             )
-            encoded = page.get("EncodingType") == "url"
-            for found in page.get("Uploads", ()):
-                key = unquote_plus(found["Key"]) if encoded else found["Key"]
-                yield RemoteUpload(key, found["UploadId"], found["Initiated"].timestamp())
-            if not _truncated("ListMultipartUploads", prefix, page):
+            uploads, following = await self._call("ListMultipartUploads", prefix, request, values.read_uploads)
+            for found in uploads:
+                yield found
+            if not following:
                 return
-            marker = page.get("NextKeyMarker", "")
-            continued: _Markers = {
-                "KeyMarker": unquote_plus(marker) if encoded else marker,
-                "UploadIdMarker": page.get("NextUploadIdMarker", ""),
-            }
-            if continued == markers or not marker:
-                raise ServerFaultError("the listing does not go on", op="ListMultipartUploads", path=prefix)
-            markers = continued
+            if following == markers:
+                raise _stuck("ListMultipartUploads", prefix)
+            markers = following
 
     async def delete_object(self, key: str) -> None:
         """See `port.Store.delete_object`."""
-        await self._call("DeleteObject", key, self._client.delete_object(Bucket=self._bucket, Key=key, **self._payer))
+        request = self._client.delete_object(Bucket=self._bucket, Key=key, **self._payer)
+        await self._call("DeleteObject", key, request, _nothing)
 
     async def check_bucket(self, prefix: str) -> None:
         """See `port.Store.check_bucket`."""
+        request = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1, **self._payer)
         try:
-            await self._call(
-                "ListObjectsV2",
-                self._bucket,
-                self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1, **self._payer),
-            )
+            await self._call("ListObjectsV2", self._bucket, request, values.read_objects)
         except AccessDeniedError:
             return
 
-    async def _call(self, op: str, path: str, request: Awaitable[T]) -> T:
+    async def _call(self, op: str, path: str, request: Awaitable[A], read: Callable[[A], V]) -> V:
+        """Send a request and read its answer; whatever fails is one of our errors."""
         try:
-            return await request
+            return read(await request)
         except self._foreign as error:
             raise self._translate(error, op, path) from error
 
 
-def _given(parameters: dict[str, str | None]) -> dict[str, str]:
-    return {name: value for name, value in parameters.items() if value is not None}
+def _view(body: Body) -> bytes:
+    """A body as the SDK neither copies nor turns into a file (which it does to bytes); its types don't know of views."""
+    return memoryview(body)  # type: ignore[return-value]
 
 
-def _field(checksum: Checksum) -> _Digest:
-    """The parameter that carries a checksum: it makes the SDK send the header and calculate none of its own."""
-    return cast("_Digest", {"Checksum" + checksum.algorithm.value: checksums.to_header(checksum)})
+def _nothing(answer: object) -> None:
+    """Read an answer that tells nothing."""
 
 
-def _type(algorithm: Algorithm) -> "ChecksumTypeType":
-    return "FULL_OBJECT" if algorithm.full_object else "COMPOSITE"
-
-
-def _etag(answer: Mapping[str, object]) -> str:
-    return str(answer.get("ETag", "")).strip('"')
-
-
-def _checksum(answer: Mapping[str, object]) -> Checksum | None:
-    """The checksum an answer tells, the first that can be read."""
-    for algorithm in Algorithm:
-        text = answer.get("Checksum" + algorithm.value)
-        if isinstance(text, str) and (found := checksums.from_header(algorithm, text)) is not None:
-            return found
-    return None
-
-
-def _truncated(op: str, path: str, page: Mapping[str, object]) -> bool:
-    """Whether there is a next page. An answer that does not say is no listing, and must not pass for an empty one."""
-    value = page.get("IsTruncated")
-    if not isinstance(value, bool):
-        raise ServerFaultError("the answer is no listing", op=op, path=path)
-    return value
+def _stuck(op: str, path: str) -> StoreError:
+    return ServerFaultError("the listing does not go on: the next page is the same", op=op, path=path)

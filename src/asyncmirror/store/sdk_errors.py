@@ -28,7 +28,7 @@ from asyncmirror.errors import BucketError, ConnectionFaultError, CredentialsErr
 from asyncmirror.store import answers
 from asyncmirror.store.sdk_http import connection_error
 
-# ValueError: a number or a date in an answer that is none.
+# ValueError: a number or a date in an answer that is none. KeyError: an answer without what it must tell.
 FOREIGN: tuple[type[Exception], ...] = (
     BotoCoreError,
     ClientError,
@@ -36,6 +36,7 @@ FOREIGN: tuple[type[Exception], ...] = (
     aiohttp.ClientError,
     OSError,
     ValueError,
+    KeyError,
     StoreError,
 )
 """All that an SDK call raises; whatever else it raises is a defect."""
@@ -66,9 +67,11 @@ def translate(error: Exception, op: str, path: str) -> StoreError:  # noqa: PLR0
         op: The operation, e.g. ``PutObject``.
         path: The key or bucket it was for.
     """
-    if isinstance(error, StoreError):  # from `sdk_http`, which knows neither operation nor key
+    if isinstance(error, StoreError):  # from `sdk_http` or `sdk_values`, which know neither operation nor key
         error.op, error.path = error.op or op, error.path or path
         return error
+    if isinstance(error, KeyError):
+        return ServerFaultError(f"the answer lacks {error}", op=op, path=path)
     if isinstance(error, ClientError):
         return _from_answer(error, op, path)
     if isinstance(error, InvalidRegionError):
