@@ -97,14 +97,6 @@ def run(script: Script, screen: Screen | None = None, *, as_json: bool = False) 
     return sync.run(Invocation(SETTINGS, Output(json=as_json)), screen or Lines(None), script)
 
 
-@pytest.fixture(autouse=True)
-def handlers_as_before() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.mark.parametrize("code", [0, 1, 3, 4])
 def test_the_exit_code_is_the_summarys(code: int) -> None:
     script = Script(OBJECT, exit_code=code)
