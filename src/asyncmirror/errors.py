@@ -35,6 +35,15 @@ class AsyncmirrorError(Exception):
         return f"{text} ({self.hint})" if self.hint else text
 
 
+def first(group: BaseExceptionGroup[AsyncmirrorError]) -> AsyncmirrorError:
+    """The first error of a group: the cause, where the others were on their way when it happened."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, AsyncmirrorError)
+    return error
+
+
 class UsageError(AsyncmirrorError):
     """What was asked can't be asked: a malformed destination, a size without a unit, a source that is a file."""
 

@@ -122,6 +122,11 @@ class Tuning:
     max_attempts: int = 8  # per request, the first included
     retry_window: float = 300.0  # from the first attempt; no attempt begins later
 
+    @property
+    def largest_put(self) -> int:
+        """From how many bytes on a file goes up in parts: the threshold, or less where so much is not allowed in memory."""
+        return min(self.multipart_threshold, self.max_memory)
+
     def __post_init__(self) -> None:
         bounds = {
             "concurrency": (1, 4096),

@@ -5,7 +5,7 @@ knows no asyncio, no memory budget and no store.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -84,10 +84,19 @@ class OpenFile:
             receipts = (Receipt(part.number, 0, "", self.read(part, algorithm)[1]) for part in parts(size, part_size))
             return of_parts(algorithm, receipts)
         running = Running(algorithm)
-        for part in parts(size, piece):
-            running.update(_read(self._descriptor, part.length, part.offset))
-        self.verify()
+        for data in self.pieces(Part(1, 0, size), piece):
+            running.update(data)
         return running.checksum()
+
+    def pieces(self, part: Part, piece: int) -> Iterator[bytes]:
+        """The bytes of one part, at most `piece` at a time.
+
+        Raises:
+            SourceError: As `read`.
+        """
+        for _, offset, length in parts(part.length, piece):
+            yield _read(self._descriptor, length, part.offset + offset)
+        self.verify()
 
     def close(self) -> None:
         """Let go of the file."""

@@ -1,0 +1,142 @@
+"""From listings to plans: asks the journal what it knows of a directory, and decides for each of its entries.
+
+Owns the step between scan and work. Runs in the scan threads, so that the event loop is not charged with entries that need
+nothing: for a file that is unchanged it costs one comparison. Decisions themselves are `plan.decide`'s.
+"""
+
+from typing import NamedTuple
+
+from asyncmirror.errors import RefusedError
+from asyncmirror.events import Settled, Unchanged
+from asyncmirror.journal.changes import Change, Complete, Fail, Forgive
+from asyncmirror.journal.queries import Known
+from asyncmirror.journal.writer import Journal
+from asyncmirror.model import Outcome, Problem, Record
+from asyncmirror.plan import keys
+from asyncmirror.plan.decide import Action, decide
+from asyncmirror.plan.filters import Filters
+from asyncmirror.settings import Settings
+from asyncmirror.source.walk import File, Listing
+from asyncmirror.transfer.work import Work
+
+_RECORDED = frozenset({Outcome.UNREADABLE, Outcome.UNSUPPORTED, Outcome.REFUSED, Outcome.FAILED})
+_NOTHING = Record()
+
+
+class Plan(NamedTuple):
+    """What one listing came to. `changes` are for the journal, `settled` are told once those are committed."""
+
+    unchanged: Unchanged | None
+    settled: list[Settled]
+    changes: list[Change]
+    works: list[Work]
+    scanned: int
+    scanned_bytes: int
+
+
+class Planner:
+    """Makes plans for one run."""
+
+    def __init__(self, settings: Settings, filters: Filters, journal: Journal) -> None:
+        self._settings = settings
+        self._filters = filters
+        self._journal = journal
+        self._prefix = settings.destination.prefix
+
+    def plan(self, listing: Listing) -> Plan:
+        """What is to be done about a listing. Blocks on the journal.
+
+        Raises:
+            JournalError: The journal failed.
+        """
+        directory, files, oddities, whole = listing
+        scanned_bytes = sum(file.identity.size for file in files) + sum(oddity.size for oddity in oddities)
+        plan = Plan(None, [], [], [], len(files) + len(oddities), scanned_bytes)
+        if self._filters:
+            files = self._filtered(listing, plan)
+        known = self._journal.known(directory.path, None if whole else [file.name for file in files])
+        complete, unsettled = known.complete, known.unsettled
+        unchanged: list[tuple[bytes, int]] = []
+        others: list[File] = []
+        for file in files:
+            name, identity = file.name, file.identity
+            if complete.get(name) == identity[1:] and name not in unsettled:
+                unchanged.append((name, identity.size))
+            else:
+                others.append(file)
+        prefix = keys.directory_prefix(self._prefix, directory.path)
+        if others:
+            self._decide(others, listing, known, prefix, plan)
+        for name, outcome, reason, size in oddities:
+            path = directory.child(name) if name else directory.path
+            plan.settled.append(Settled(path, "", outcome, size, reason))
+            if outcome in _RECORDED:
+                plan.changes.append(Fail(known.directory, name, Problem(None, outcome, reason, retryable=True)))
+        if whole and unsettled:
+            self._forgive(listing, known, plan)
+        if unchanged:
+            return plan._replace(unchanged=Unchanged(directory.path, prefix, tuple(unchanged)))
+        return plan
+
+    def _filtered(self, listing: Listing, plan: Plan) -> list[File]:
+        """The files that no rule leaves out."""
+        kept = []
+        for file in listing.files:
+            path = listing.directory.child(file.name)
+            reason = self._filters.excludes(path)
+            if reason:
+                plan.settled.append(Settled(path, "", Outcome.EXCLUDED, file.identity.size, reason))
+            else:
+                kept.append(file)
+        return kept
+
+    def _decide(self, files: list[File], listing: Listing, known: Known, prefix: str, plan: Plan) -> None:
+        """Decide for the files that are not simply unchanged."""
+        settings = self._settings
+        recorded = [file.name for file in files if file.name in known.complete or file.name in known.unsettled]
+        records = self._journal.records(known.directory, recorded) if recorded else {}
+        for file in files:
+            record = records.get(file.name, _NOTHING)
+            work = Work(
+                known.directory,
+                listing.directory.child(file.name),
+                prefix + keys.encode(file.name),
+                file,
+                decide(file.identity, record, trust_mtime=settings.trust_mtime, retry_failed=settings.retry_failed),
+                record,
+            )
+            self._place(work, plan)
+
+    def _place(self, work: Work, plan: Plan) -> None:
+        """Put a decided file where it belongs: to the works, or to what is settled at once."""
+        action, record, file = work.action, work.record, work.file
+        try:
+            keys.check(work.key)
+        except RefusedError as error:
+            problem = Problem(file.identity, Outcome.REFUSED, str(error), retryable=False)
+            plan.changes.append(Fail(work.directory, file.name, problem))
+            plan.settled.append(Settled(work.path, work.key, Outcome.REFUSED, work.size, problem.reason))
+            return
+        if action is Action.SKIP:  # its problem on record is no more
+            plan.changes.append(Forgive(work.directory, file.name))
+            plan.settled.append(Settled(work.path, work.key, Outcome.UNCHANGED, work.size))
+        elif action is Action.RENEW and record.completed is not None:
+            renewed = record.completed._replace(identity=file.identity)
+            plan.changes.append(Complete(work.directory, file.name, renewed, clears=True))
+            reason = "only its inode or ctime changed (--trust-mtime)"
+            plan.settled.append(Settled(work.path, work.key, Outcome.UNCHANGED, work.size, reason))
+        elif action is Action.KEEP and record.problem is not None:
+            reason = f"{record.problem.reason} (not tried again: --retry-failed does)"
+            plan.settled.append(Settled(work.path, work.key, Outcome.FAILED, work.size, reason))
+        else:
+            if action is Action.UPLOAD and self._settings.adopt and record.completed is None and not file.target:
+                action = Action.ADOPT
+            elif action is Action.RECHECK and file.target:
+                action = Action.UPLOAD  # a link's object is empty: its bytes tell nothing of its target
+            plan.works.append(work._replace(action=action))
+
+    def _forgive(self, listing: Listing, known: Known, plan: Plan) -> None:
+        """Forget the problems of entries that are no more, and of the directory itself, which was listed."""
+        there = {file.name for file in listing.files} | {oddity.name for oddity in listing.oddities}
+        gone = known.unsettled - there
+        plan.changes.extend(Forgive(known.directory, name) for name in gone)

@@ -1,0 +1,37 @@
+"""The run in numbers: a fold over its events.
+
+Owns the counts per outcome and what exit code they come to. Pure but for its own sums.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from asyncmirror.events import Event, Settled, Unchanged
+from asyncmirror.model import Outcome
+
+_SKIPPED = (Outcome.CHANGED, Outcome.UNREADABLE, Outcome.UNSUPPORTED, Outcome.REFUSED)
+
+
+class Tally:
+    """Entries and bytes per outcome."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[Outcome] = Counter()
+        self.bytes: Counter[Outcome] = Counter()
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Take in events."""
+        for event in events:
+            if isinstance(event, Settled):
+                self.counts[event.outcome] += 1
+                self.bytes[event.outcome] += event.size
+            elif isinstance(event, Unchanged):
+                self.counts[Outcome.UNCHANGED] += len(event.files)
+                self.bytes[Outcome.UNCHANGED] += sum(size for _, size in event.files)
+
+    @property
+    def exit_code(self) -> int:
+        """0: all complete, unchanged or excluded; 1: some transfers failed; 3: entries skipped, changed or unreadable."""
+        if self.counts[Outcome.FAILED]:
+            return 1
+        return 3 if any(self.counts[outcome] for outcome in _SKIPPED) else 0

@@ -1,0 +1,228 @@
+"""A large file: a multipart upload that is begun, gone on with, completed, or confirmed.
+
+Owns the order that makes it exact after any stop: the intent and then the upload id are journalled before the first part is
+sent, a part's receipt before it counts, the object only after the store confirmed it. Knows nothing of small files, of
+outcomes' reasons or of retries: errors pass through.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
+from typing import NamedTuple
+
+from asyncmirror import checksum
+from asyncmirror.errors import (
+    AsyncmirrorError,
+    ChangedError,
+    CorruptedError,
+    SourceError,
+    StoreError,
+    UnreadableError,
+    UploadGoneError,
+    first,
+)
+from asyncmirror.journal.changes import Abandon, Begin, Receive
+from asyncmirror.model import Algorithm, Completed, Properties, Receipt, Upload
+from asyncmirror.plan.decide import is_ours, reconcile
+from asyncmirror.plan.parts import Part, part_size, parts
+from asyncmirror.settings import Tuning
+from asyncmirror.source.read import OpenFile
+from asyncmirror.store.port import Store
+from asyncmirror.transfer.budget import ByteBudget
+from asyncmirror.transfer.work import Ledger, Work
+
+_LEAST_WINDOW = 4
+"""Parts of one file in flight, however many files are: one slow part must not hold a large file up."""
+
+
+class Drained(Exception):  # noqa: N818  it is no error: the run is being stopped, and what was sent is on record
+    """The upload was left unfinished because the run is draining."""
+
+
+class _Progress(NamedTuple):
+    upload: Upload
+    receipts: dict[int, Receipt]
+
+
+class Multipart:
+    """Uploads files in parts."""
+
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        budget: ByteBudget,
+        readers: Executor,
+        tuning: Tuning,
+        algorithm: Algorithm,
+        draining: Callable[[], bool],
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._budget = budget
+        self._readers = readers
+        self._tuning = tuning
+        self._algorithm = algorithm
+        self._draining = draining
+        self._active = 0
+
+    async def send(
+        self, work: Work, opened: OpenFile, make: Callable[[str], Properties], sent: Callable[[int], None]
+    ) -> Completed:
+        """Upload an open file, going on where the journal says that an upload had got to.
+
+        Args:
+            work: Which file.
+            opened: The file; it stays open.
+            make: Makes the object's properties, given the nonce.
+            sent: Told of bytes that the store confirmed.
+
+        Returns:
+            What the store confirmed, for the journal.
+
+        Raises:
+            ChangedError: The file changed; what had been sent is discarded.
+            Drained: The run is being stopped; what was sent is kept for the next.
+            AsyncmirrorError: As the file system or the store had it.
+        """
+        self._active += 1
+        try:
+            found = await self._resume(work, opened)
+            if isinstance(found, Completed):
+                return found
+            try:
+                return await self._finish(work, opened, found or await self._begin(work, opened, make), sent)
+            except UploadGoneError:
+                # A lifecycle rule or a person aborted it, or it was completed by a request whose answer was lost.
+                confirmed = await self._confirm(work, opened, found)
+                if confirmed is not None:
+                    return confirmed
+                return await self._finish(work, opened, await self._begin(work, opened, make), sent)
+        finally:
+            self._active -= 1
+
+    async def discard(self, work: Work) -> None:
+        """Give up the upload that the journal has on record for this file, in the store and then in the journal."""
+        uploading = work.record.uploading
+        if uploading is not None and uploading.upload.upload_id:
+            await self._store.abort_multipart_upload(work.key, uploading.upload.upload_id)
+        await self._ledger.commit(Abandon(work.directory, work.file.name))
+
+    async def _resume(self, work: Work, opened: OpenFile) -> _Progress | Completed | None:
+        """What is left of the upload on record; None where there is none to go on with."""
+        uploading = work.record.uploading
+        if uploading is None:
+            return None
+        upload = uploading.upload
+        if not upload.upload_id:
+            await self._report_orphans(work)
+            return None
+        if not uploading.identity.same_file(opened.identity):
+            await self.discard(work)
+            return None
+        try:
+            there = [part async for part in self._store.list_parts(work.key, upload.upload_id)]
+        except UploadGoneError:
+            progress = _Progress(upload, {receipt.number: receipt for receipt in upload.receipts})
+            return await self._confirm(work, opened, progress)
+        return _Progress(upload, {receipt.number: receipt for receipt in reconcile(upload, there)})
+
+    async def _report_orphans(self, work: Work) -> None:
+        """Tell of uploads that a run stopped between intent and Create's answer may have left."""
+        found = [upload async for upload in self._store.list_multipart_uploads(work.key) if upload.key == work.key]
+        for upload in found:
+            self._ledger.notice(
+                f"an unfinished upload of {work.key!r} may be left over from a stopped run: id {upload.upload_id}"
+                " (abort it if nobody else is uploading that key)"
+            )
+
+    async def _begin(self, work: Work, opened: OpenFile, make: Callable[[str], Properties]) -> _Progress:
+        tuning = self._tuning
+        nonce = secrets.token_hex(8)
+        size = part_size(opened.identity.size, tuning.part_size, tuning.max_memory)
+        intent = Upload("", nonce, size, self._algorithm)
+        await self._ledger.commit(Abandon(work.directory, work.file.name))
+        await self._ledger.commit(Begin(work.directory, work.file.name, opened.identity, intent))
+        upload_id = await self._store.create_multipart_upload(work.key, intent.algorithm, make(nonce))
+        upload = intent._replace(upload_id=upload_id)
+        await self._ledger.commit(Begin(work.directory, work.file.name, opened.identity, upload))
+        return _Progress(upload, {})
+
+    async def _finish(self, work: Work, opened: OpenFile, progress: _Progress, sent: Callable[[int], None]) -> Completed:
+        """Send the parts that are missing, and make the object of all of them."""
+        upload, receipts = progress
+        try:
+            sent(sum(receipt.size for receipt in receipts.values()))
+            await self._send_parts(work, opened, progress, sent)
+            await asyncio.get_running_loop().run_in_executor(self._readers, opened.verify)
+            ordered = [receipts[number] for number in sorted(receipts)]
+            whole = checksum.of_parts(upload.algorithm, ordered)
+            stored = await self._store.complete_multipart_upload(
+                work.key, upload.upload_id, ordered, opened.identity.size, whole
+            )
+            if stored.checksum is not None and stored.checksum.parts == whole.parts and stored.checksum != whole:
+                raise CorruptedError(
+                    "the store's checksum of the object is another", op="CompleteMultipartUpload", path=work.key
+                )
+        except (SourceError, StoreError) as error:
+            # What is left is of use only where the same bytes may still be sent to the same upload.
+            gone = isinstance(error, (UploadGoneError, UnreadableError))
+            if isinstance(error, ChangedError) or not (error.retryable or error.fatal or gone):
+                await self._store.abort_multipart_upload(work.key, upload.upload_id)
+                await self._ledger.commit(Abandon(work.directory, work.file.name))
+            raise
+        return Completed(opened.identity, whole, stored.etag, upload.part_size)
+
+    async def _send_parts(self, work: Work, opened: OpenFile, progress: _Progress, sent: Callable[[int], None]) -> None:
+        """Send the parts without a receipt, several at once, and journal each receipt."""
+        window = asyncio.Semaphore(max(_LEAST_WINDOW, self._tuning.concurrency // self._active))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for part in parts(opened.identity.size, progress.upload.part_size):
+                    if part.number in progress.receipts:
+                        continue
+                    await window.acquire()
+                    if self._draining():
+                        break
+                    await self._budget.acquire(part.length)
+                    task = group.create_task(self._send_part(work, opened, progress, part, sent))
+                    # By callback: a task that is cancelled before it began runs no `finally`.
+                    task.add_done_callback(partial(self._let_go, part.length, window))
+        except* AsyncmirrorError as errors:
+            raise first(errors) from None
+        if self._draining() and len(progress.receipts) < -(-opened.identity.size // progress.upload.part_size):
+            raise Drained
+
+    async def _send_part(
+        self,
+        work: Work,
+        opened: OpenFile,
+        progress: _Progress,
+        part: Part,
+        sent: Callable[[int], None],
+    ) -> None:
+        upload, receipts = progress
+        loop = asyncio.get_running_loop()
+        data, value = await loop.run_in_executor(self._readers, opened.read, part, upload.algorithm)
+        etag = await self._store.upload_part(work.key, upload.upload_id, part.number, data, value)
+        receipt = Receipt(part.number, part.length, etag, value)
+        await self._ledger.commit(Receive(work.directory, work.file.name, receipt))
+        receipts[part.number] = receipt
+        sent(part.length)
+
+    def _let_go(self, size: int, window: asyncio.Semaphore, _: "asyncio.Task[None]") -> None:
+        self._budget.release(size)
+        window.release()
+
+    async def _confirm(self, work: Work, opened: OpenFile, progress: _Progress | None) -> Completed | None:
+        """Whether the upload that is gone had been completed: then the object carries its nonce."""
+        if progress is None:
+            return None
+        upload, receipts = progress
+        remote = await self._store.head_object(work.key)
+        if remote is None or not is_ours(remote, upload.nonce, opened.identity.size):
+            return None
+        ordered = [receipts[number] for number in sorted(receipts)]
+        return Completed(opened.identity, checksum.of_parts(upload.algorithm, ordered), remote.etag, upload.part_size)

@@ -1,0 +1,269 @@
+"""A worker's job: from works to outcomes.
+
+Owns what happens to each file: small ones read together in one thread hop and sent one after the other, large ones in parts,
+suspected ones read and compared first; a file that changed is looked at anew a few times. Every work that comes in ends in
+exactly one outcome, or in an error that ends the run. Decisions are `plan`'s, requests the store's, records the ledger's.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor
+
+from asyncmirror.checksum import compute
+from asyncmirror.errors import (
+    AccessDeniedError,
+    AsyncmirrorError,
+    ChangedError,
+    CorruptedError,
+    CredentialsError,
+    RefusedError,
+    SourceError,
+    StoreError,
+)
+from asyncmirror.events import Transfer
+from asyncmirror.journal.changes import Complete, Fail
+from asyncmirror.model import Completed, Outcome, Problem, Properties
+from asyncmirror.plan.decide import Action, decide
+from asyncmirror.plan.properties import properties
+from asyncmirror.settings import Settings
+from asyncmirror.source.beneath import Beneath, classify, identity_of
+from asyncmirror.source.read import OpenFile, Whole, read_whole
+from asyncmirror.store.port import Store
+from asyncmirror.transfer.adopt import is_equal
+from asyncmirror.transfer.budget import ByteBudget
+from asyncmirror.transfer.multipart import Drained, Multipart
+from asyncmirror.transfer.work import Ledger, Work
+
+_LOOKS = 3
+"""How often a file that changes under the reader is looked at before it is reported."""
+_DENIALS = 20
+"""So many uploads denied and none accepted: it is the bucket that is closed, not a key."""
+
+
+def is_plain(work: Work, size: int) -> bool:
+    """Whether a work is the upload of a file of fewer than `size` bytes, with nothing to look at first."""
+    return work.action is Action.UPLOAD and work.size < size and not work.file.target
+
+
+class Uploader:
+    """Carries works out. One for a run; `run` is called by several tasks at once."""
+
+    def __init__(
+        self, settings: Settings, beneath: Beneath, store: Store, ledger: Ledger, readers: Executor, nonce: str = ""
+    ) -> None:
+        self.draining = False
+        self._settings = settings
+        self._beneath = beneath
+        self._store = store
+        self._ledger = ledger
+        self._readers = readers
+        self._algorithm = settings.objects.algorithm
+        self._budget = ByteBudget(settings.tuning.max_memory)
+        self._multipart = Multipart(
+            store, ledger, self._budget, readers, settings.tuning, self._algorithm, lambda: self.draining
+        )
+        self._run = nonce or secrets.token_hex(4)
+        self._count = 0
+        self._accepted = False
+        self._denied = 0
+        # Transfers going on, by path; `seconds` is the clock's reading when each began.
+        self._active: dict[bytes, Transfer] = {}
+
+    async def run(self, works: Sequence[Work]) -> None:
+        """Carry out one work, or several that are all small.
+
+        Raises:
+            AsyncmirrorError: A fatal one: the run can't go on.
+        """
+        if len(works) > 1 or is_plain(works[0], self._settings.tuning.largest_put):
+            await self._small(works)
+            return
+        work = works[0]
+        if self.draining:
+            self._ledger.settle(work, Outcome.PENDING)
+            return
+        try:
+            await self._single(work)
+        except (SourceError, StoreError, RefusedError) as error:
+            await self._failed(work, error)
+
+    def active(self, most: int) -> tuple[Transfer, ...]:
+        """The transfers that have been going on for longest."""
+        now = time.monotonic()
+        oldest = sorted(self._active.values(), key=lambda transfer: transfer.seconds)[:most]
+        return tuple(transfer._replace(seconds=now - transfer.seconds) for transfer in oldest)
+
+    async def _small(self, works: Sequence[Work]) -> None:
+        """Read small files in one hop, then send them one after the other."""
+        held = sum(work.size for work in works)
+        unread: list[tuple[Work, SourceError]] = []
+        await self._budget.acquire(held)
+        try:
+            files = [work.file for work in works]
+            loop = asyncio.get_running_loop()
+            read = await loop.run_in_executor(self._readers, read_whole, self._beneath, files, self._algorithm)
+            for work, found in zip(works, read, strict=True):
+                if isinstance(found, SourceError):
+                    unread.append((work, found))
+                elif self.draining:
+                    self._ledger.settle(work, Outcome.PENDING)
+                else:
+                    await self._put(work, found)
+                self._budget.release(work.size)
+                held -= work.size
+        finally:
+            self._budget.release(held)
+        for work, error in unread:  # with nothing of the budget in hand: another look may need some
+            await self._failed(work, error)
+
+    async def _put(self, work: Work, whole: Whole) -> None:
+        self._active[work.path] = Transfer(work.path, 0, work.size, time.monotonic())
+        try:
+            data, checksum, identity = whole
+            self._count += 1
+            stored = await self._store.put_object(
+                work.key, data, checksum, self._properties(work, f"{self._run}{self._count:08x}")
+            )
+            if stored.checksum is not None and stored.checksum != checksum:
+                raise CorruptedError("the store's checksum of the object is another", op="PutObject", path=work.key)
+        except StoreError as error:
+            await self._failed(work, error)
+        else:
+            self._complete(work, Completed(identity, checksum, stored.etag, 0))
+        finally:
+            del self._active[work.path]
+
+    async def _single(self, work: Work) -> None:
+        """Carry out a work that needs a decision, parts, or a look at the store."""
+        if work.action is Action.RESTART:
+            await self._multipart.discard(work)
+            work = work._replace(action=Action.UPLOAD, record=work.record._replace(uploading=None))
+        if work.file.target:
+            await self._put(work, Whole(b"", compute(self._algorithm, b""), work.file.identity))
+            return
+        loop = asyncio.get_running_loop()
+        with await loop.run_in_executor(self._readers, OpenFile, self._beneath, work.file) as opened:
+            if work.action is Action.RECHECK and await self._is_same(work, opened):
+                return
+            if work.action is Action.ADOPT and await self._is_adopted(work, opened):
+                return
+            if work.size >= self._settings.tuning.largest_put or work.action is Action.RESUME:
+                await self._in_parts(work, opened)
+                return
+        await self._small([work])
+
+    async def _in_parts(self, work: Work, opened: OpenFile) -> None:
+        self._active[work.path] = Transfer(work.path, 0, work.size, time.monotonic())
+
+        def sent(size: int) -> None:
+            transfer = self._active[work.path]
+            self._active[work.path] = transfer._replace(sent=transfer.sent + size)
+
+        def make(nonce: str) -> Properties:
+            return self._properties(work, nonce)
+
+        try:
+            completed = await self._multipart.send(work, opened, make, sent)
+        except Drained:
+            self._ledger.settle(work, Outcome.PENDING, "stopped before its last part")
+        else:
+            self._complete(work, completed)
+        finally:
+            del self._active[work.path]
+
+    async def _is_same(self, work: Work, opened: OpenFile) -> bool:
+        """Read a file whose times changed; where it is what was stored, journal its new identity and send nothing."""
+        before = work.record.completed
+        assert before is not None
+        piece = self._settings.tuning.part_size
+        held = min(max(piece, before.part_size), self._budget.capacity)
+        await self._budget.acquire(held)
+        try:
+            value = await asyncio.get_running_loop().run_in_executor(
+                self._readers, opened.checksum, before.checksum.algorithm, before.part_size, piece
+            )
+        finally:
+            self._budget.release(held)
+        if value != before.checksum:
+            return False
+        renewed = before._replace(identity=opened.identity)
+        change = Complete(work.directory, work.file.name, renewed, clears=True)
+        self._ledger.settle(work, Outcome.UNCHANGED, "its times changed, its bytes did not", change)
+        return True
+
+    async def _is_adopted(self, work: Work, opened: OpenFile) -> bool:
+        """Look whether the bucket has the file already, as a checksum or an ETag proves; then journal it."""
+        remote = await self._store.head_object(work.key)
+        if remote is None or remote.size != work.size:
+            return False
+        held = min(self._settings.tuning.part_size, self._budget.capacity)
+        await self._budget.acquire(held)
+        try:
+            completed = await asyncio.get_running_loop().run_in_executor(
+                self._readers, is_equal, opened, remote, self._algorithm, held
+            )
+        finally:
+            self._budget.release(held)
+        if completed is None:
+            return False
+        self._ledger.settle(work, Outcome.ADOPTED, change=Complete(work.directory, work.file.name, completed, clears=True))
+        return True
+
+    def _complete(self, work: Work, completed: Completed) -> None:
+        self._accepted = True
+        clears = completed.part_size > 0 or work.record.problem is not None or work.record.uploading is not None
+        self._ledger.settle(work, Outcome.COMPLETE, change=Complete(work.directory, work.file.name, completed, clears))
+
+    def _properties(self, work: Work, nonce: str) -> Properties:
+        objects = self._settings.objects
+        mtime_ns = work.file.identity.mtime_ns
+        return properties(work.file.name, mtime_ns, nonce, objects.content_type, objects.metadata, work.file.target)
+
+    async def _failed(self, work: Work, error: AsyncmirrorError) -> None:
+        """Give a file its outcome after an error, or look at it anew, or end the run."""
+        if error.fatal:
+            raise error
+        if isinstance(error, ChangedError) and work.attempt < _LOOKS:
+            await self._again(work)
+            return
+        denied = isinstance(error, AccessDeniedError)
+        self._denied += denied
+        if denied and not self._accepted and self._denied >= _DENIALS:
+            raise CredentialsError(
+                f"the store denied the first {self._denied} uploads ({error})", hint="check who may write to this bucket"
+            ) from error
+        if isinstance(error, ChangedError):
+            outcome = Outcome.CHANGED
+        elif isinstance(error, SourceError):
+            outcome = Outcome.UNREADABLE
+        elif isinstance(error, RefusedError):
+            outcome = Outcome.REFUSED
+        else:
+            outcome = Outcome.FAILED
+        # What a person may have put right since (a policy) is worth a request in the next run.
+        problem = Problem(work.file.identity, outcome, str(error), error.retryable or denied)
+        self._ledger.settle(work, outcome, problem.reason, Fail(work.directory, work.file.name, problem))
+
+    async def _again(self, work: Work) -> None:
+        """Look at a file that changed, and carry out what is decided for what it is now."""
+        file = work.file
+        try:
+            status = await asyncio.get_running_loop().run_in_executor(
+                self._readers, self._beneath.status, file.directory, file.real_name
+            )
+        except OSError as error:
+            await self._failed(work, classify(error, "stat"))
+            return
+        identity = identity_of(status)
+        record = work.record._replace(uploading=None)
+        action = decide(identity, record, trust_mtime=self._settings.trust_mtime, retry_failed=True)
+        if action is Action.SKIP:
+            self._ledger.settle(work, Outcome.UNCHANGED)
+            return
+        if action is Action.RENEW:
+            action = Action.RECHECK
+        await self.run(
+            [work._replace(file=file._replace(identity=identity), action=action, record=record, attempt=work.attempt + 1)]
+        )
