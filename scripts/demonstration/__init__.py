@@ -1,0 +1,1 @@
+"""What scripts/demo runs: the tree, the processes, the evidence and the story in `__main__`."""
