@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from asyncmirror.engine.answer import answering, socket_path
 from asyncmirror.engine.channel import Channel
 from asyncmirror.engine.journals import belongs, default_journal
 from asyncmirror.engine.planner import Plan, Planner
@@ -88,6 +89,7 @@ class Mirror:
             path = settings.journal or default_journal(of)
             self._journal = await asyncio.to_thread(self._open_journal, path)
             resources.callback(self._close_journal)
+            await resources.enter_async_context(answering(self._journal, socket_path(path)))
             self._store: Assembled = await resources.enter_async_context(assemble(settings, self._own_store))
             await self._store.store.check_bucket(settings.destination.prefix)
         except BaseException:
@@ -109,7 +111,7 @@ class Mirror:
     def _open_journal(self, path: Path) -> Journal:
         settings = self._settings
         of = belongs(settings.source, settings.destination, settings.connection)
-        return Journal(path, of, read_only=settings.dry_run)
+        return Journal(path, of, read_only=settings.dry_run, endpoint=socket_path(path))
 
     def _close_journal(self) -> None:
         summary = self._summary

@@ -1,0 +1,170 @@
+"""What the journal knows, for people and programs: the whole of `asyncmirror status`.
+
+Owns the report's shape and how it is got: from the file where no process has the journal, else from the process that has it,
+over a socket beside the journal (`engine.answer`). SQLite's exclusive lock lets nobody else read the file.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import sqlite3
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from asyncmirror.errors import JournalError, UsageError
+from asyncmirror.journal import queries
+from asyncmirror.journal.lock import Holder, Lock, holder
+from asyncmirror.journal.schema import check_header, connect, translate
+from asyncmirror.model import Outcome
+
+_PATIENCE = 30.0
+"""Seconds to wait for the running process's answer: counting 100 M rows takes a while."""
+
+
+class Upload(NamedTuple):
+    """An unfinished upload: bytes confirmed of bytes in all."""
+
+    path: bytes
+    size: int
+    upload_id: str
+    confirmed: int
+
+
+class Trouble(NamedTuple):
+    """An entry that is not complete, and why."""
+
+    path: bytes
+    outcome: Outcome
+    reason: str
+
+
+class Run(NamedTuple):
+    """A run on record: times in seconds since the epoch, `ended` None where it was killed or is going on."""
+
+    started: float
+    ended: float | None
+    host: str
+    pid: int
+    version: str
+    summary: Mapping[str, object] | None
+
+
+class Status(NamedTuple):
+    """The report. `counts` and `sizes` (bytes) are by outcome, over all runs."""
+
+    source: str
+    destination: str
+    endpoint: str
+    journal: str
+    running: Holder | None
+    last_run: Run | None
+    counts: Mapping[Outcome, int]
+    sizes: Mapping[Outcome, int]
+    uploads: tuple[Upload, ...]
+    troubles: tuple[Trouble, ...]
+
+
+def report(connection: sqlite3.Connection, journal: Path, most: int | None) -> Status:
+    """Make the report from an open journal, with at most so many troubles (None: all)."""
+    of = queries.meta(connection)
+    totals = queries.totals(connection)
+    row = connection.execute("SELECT started, ended, host, pid, version, summary FROM run ORDER BY id DESC LIMIT 1").fetchone()
+    troubles = islice(queries.problems(connection), most)
+    return Status(
+        source=of.get("source", ""),
+        destination=of.get("destination", ""),
+        endpoint=of.get("endpoint", ""),
+        journal=os.fspath(journal),
+        running=None,
+        last_run=_run(row) if row else None,
+        counts={outcome: count for outcome, (count, _) in totals.items()},
+        sizes={outcome: size for outcome, (_, size) in totals.items()},
+        uploads=tuple(Upload(*found) for found in queries.unfinished(connection)),
+        troubles=tuple(Trouble(path, problem.outcome, problem.reason) for path, problem in troubles),
+    )
+
+
+def _run(row: tuple[float, float | None, str, int, str, str | None]) -> Run:
+    *columns, summary = row
+    return Run(*columns, json.loads(summary) if summary else None)
+
+
+def read_status(journal: Path, most: int | None = None) -> Status:
+    """What a journal knows, asked of the process that has it, or read from the file.
+
+    Args:
+        journal: The file.
+        most: How many troubles at most; None: all.
+
+    Raises:
+        UsageError: There is no journal.
+        JournalError: It can't be read, or the process that has it does not answer.
+    """
+    shown = os.fspath(journal)
+    running = holder(journal)
+    if running is not None:
+        return _ask(running, journal, most)
+    if not check_header(journal):
+        raise UsageError(f"there is no journal at {shown!r}", hint="nothing was mirrored yet, or --journal names another place")
+    lock = Lock(journal)
+    try:
+        with contextlib.closing(connect(journal)) as connection:
+            return report(connection, journal, most)
+    except sqlite3.Error as error:
+        raise translate(error, journal) from None
+    finally:
+        lock.release()
+
+
+def _ask(running: Holder, journal: Path, most: int | None) -> Status:
+    who = f"process {running.pid} on {running.host} has the journal"
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.settimeout(_PATIENCE)
+            client.connect(running.endpoint)
+            client.sendall(json.dumps({"most": most}).encode() + b"\n")
+            with client.makefile("rb") as answer:
+                return from_json(answer.read())._replace(running=running)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise JournalError(
+            f"{who} and does not answer: {error}",
+            path=os.fspath(journal),
+            hint="ask on that host, or when it has ended",
+        ) from None
+
+
+def to_json(status: Status) -> bytes:
+    """A report as it goes over the socket. Paths keep their bytes by surrogate escapes."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, bytes):
+            return os.fsdecode(value)
+        if isinstance(value, Mapping):
+            return {str(key): plain(item) for key, item in value.items()}
+        return [plain(item) for item in value] if isinstance(value, tuple) else value
+
+    return json.dumps(plain(status)).encode("ascii")
+
+
+def from_json(text: bytes) -> Status:
+    """Read what `to_json` wrote.
+
+    Raises:
+        ValueError, KeyError, TypeError: It is something else.
+    """
+    source, destination, endpoint, journal, _, last, counts, sizes, uploads, troubles = json.loads(text)
+    return Status(
+        source,
+        destination,
+        endpoint,
+        journal,
+        None,
+        Run(*last) if last else None,
+        {Outcome(int(key)): value for key, value in counts.items()},
+        {Outcome(int(key)): value for key, value in sizes.items()},
+        tuple(Upload(os.fsencode(path), *rest) for path, *rest in uploads),
+        tuple(Trouble(os.fsencode(path), Outcome(outcome), reason) for path, outcome, reason in troubles),
+    )
