@@ -43,9 +43,11 @@ class NullServer(asyncio.Protocol):
         self._left = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client came."""
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
+        """Bytes came."""
         if self._left > len(data):
             self._left -= len(data)
             return
@@ -118,7 +120,7 @@ async def run(options: argparse.Namespace, port: int, authority: str | None) -> 
     scheme = "https" if options.tls else "http"
     endpoint = Endpoint("bucket", f"{scheme}://localhost:{port}/bucket", "us-east-1", False, authority, False)  # noqa: FBT003  a value
 
-    async def credentials() -> Credentials:  # noqa: RUF029  the provider's shape
+    async def credentials() -> Credentials:
         return KEYS
 
     small, part = bytes(range(256)) * (SMALL // 256), bytes(range(256)) * (PART // 256)
@@ -147,7 +149,7 @@ async def run(options: argparse.Namespace, port: int, authority: str | None) -> 
             await measure(f"wire, 8 MiB parts, {how}", options.parts, 8, PART, upload)
 
     if options.peer:
-        connection = Connection(f"{scheme}://localhost:{port}", "us-east-1", ca_bundle=authority and Path(authority) or None)
+        connection = Connection(f"{scheme}://localhost:{port}", "us-east-1", ca_bundle=Path(authority) if authority else None)
         async with S3Store("bucket", connection, ObjectOptions(), options.connections) as store:
 
             async def peer(number: int) -> None:

@@ -64,8 +64,7 @@ class AnswerReader:
             if not self.complete:
                 raise ConnectionFaultError(f"the answer is not HTTP: {error}") from error
             self.extra = True
-        limit = MAX_ANSWER if self._status else MAX_HEAD
-        if self.received > limit and (not self.complete or self._head_size() > MAX_HEAD):
+        if self.received > MAX_HEAD and (not self._status or self.received > MAX_ANSWER or self._head_size() > MAX_HEAD):
             raise ConnectionFaultError("the answer is too long")
 
     def _head_size(self) -> int:

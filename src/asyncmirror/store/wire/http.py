@@ -35,6 +35,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_deadline",
         "_future",
+        "_last_chance",
         "_loop",
         "_paused",
         "_reader",
@@ -77,8 +78,8 @@ class Connection(asyncio.Protocol):
         Args:
             head: Request line and headers with the empty line, ``Content-Length`` included.
             body: The body; not kept after the future is done.
-            timeout: Seconds to wait for the answer once the body has left. The body may take as long, and
-                its size at 1 MiB/s on top.
+            timeout: Seconds to wait for the answer once the body has left. Until then as long may pass without a piece of
+                it leaving, and in all as long as this and the time its size takes at 1 MiB/s.
         """
         assert self._transport is not None
         assert self._future is None
@@ -91,8 +92,8 @@ class Connection(asyncio.Protocol):
             self._arm(self._loop.time() + timeout)
         else:
             self._rest = memoryview(body)
+            self._last_chance = self._loop.time() + timeout + size / _MIN_RATE
             self._write(head)
-            self._arm(self._loop.time() + timeout + size / _MIN_RATE)
             self._pump()
         future = self._future = self._loop.create_future()
         return future
@@ -126,11 +127,16 @@ class Connection(asyncio.Protocol):
         transport.write(data if self.tls is None else self.tls.encrypt(data))
 
     def _pump(self) -> None:
+        if self._rest is None:
+            return
         while self._rest is not None and not self._paused:
             piece, self._rest = self._rest[:_SLICE], self._rest[_SLICE:] or None
             self._write(piece)
-            if self._rest is None:
-                self._arm(self._loop.time() + self._timeout)
+        deadline = self._loop.time() + self._timeout
+        self._arm(deadline if self._rest is None else min(deadline, self._last_chance))
+
+    def _unsent(self) -> bool:
+        return self._rest is not None or cast("asyncio.Transport", self._transport).get_write_buffer_size() > 0
 
     def pause_writing(self) -> None:
         """The transport holds enough: wait."""
@@ -156,7 +162,7 @@ class Connection(asyncio.Protocol):
             return
         if self._loop.time() < self._deadline:
             self._timer = self._loop.call_at(self._deadline, self._expire)
-        elif self._rest is not None:
+        elif self._unsent():
             self._fail(ConnectionFaultError("the body could not be sent in time"))
         else:
             self._fail(ConnectionFaultError(f"no answer within {self._timeout:g} s"))
@@ -212,7 +218,7 @@ class Connection(asyncio.Protocol):
     def _finish(self) -> None:
         future, self._future = self._future, None
         assert future is not None
-        early = self._rest is not None or cast("asyncio.Transport", self._transport).get_write_buffer_size() > 0
+        early = self._unsent()
         answer = self._reader.answer()
         self.served += 1
         if early or not self._reader.keep_alive:

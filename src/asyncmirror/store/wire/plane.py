@@ -36,6 +36,7 @@ Provider: TypeAlias = Callable[[], Awaitable[Credentials | None]]
 _ASK_AGAIN = 30.0  # seconds; the SDK behind the provider renews credentials ten minutes before they expire
 _MAX_FORMS = 1024  # content types and metadata names come from the user's files: no more than these are kept
 _INLINE_HASH = 1 << 20  # bytes; a larger body is hashed on a thread, where hashlib lets the loop go on
+_OK = 200  # the one status with which S3 confirms a body; another success (202, say) confirms nothing
 _NO_METADATA: Mapping[str, str] = MappingProxyType({})
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken"})
 
@@ -140,7 +141,7 @@ class Wire:
                 head = render(form, signer, place.path + path, query, len(body), value, payload, self._now(), metadata)
                 answer = await self._pool.request(head, body, self._timeout)
                 document = parse(answer.body) if answer.body else None
-                if answer.status == 200 and (document is None or document.root != "Error"):  # noqa: PLR2004  HTTP's OK
+                if answer.status == _OK and (not answer.body or (document is not None and document.root != "Error")):
                     break
                 await self._correct(corrected, path, answer, document, (place, signer, offset), op, key)
         except StoreError as error:
@@ -206,7 +207,8 @@ class Wire:
         place, signer, offset = used
         texts = {} if document is None else document.texts
         code = texts.get("Code", "")
-        error = to_error(op, key, answer.status, code, texts.get("Message", ""))
+        message = texts.get("Message", "") or ("a success with a document in it" if answer.status == _OK else "")
+        error = to_error(op, key, answer.status, code, message)
         target = moved(place, self._bucket, path, answer, document)
         ahead = skew(answer, document, self._clock())
         if target is not None and "place" not in corrected and (self._place is not place or not self._has_moved):
