@@ -198,6 +198,6 @@ def _to_token(last: str) -> str:
 
 def _from_token(token: str) -> str:
     try:
-        return base64.urlsafe_b64decode(token.encode()).decode()
+        return base64.b64decode(token, altchars=b"-_", validate=True).decode()
     except ValueError as error:
         raise S3Error("InvalidArgument", "The continuation token provided is incorrect") from error

@@ -4,6 +4,7 @@ Owns the line's shape and the file. Knows no protocol. A line is written with on
 goes out, so a client that was answered finds its request in the file.
 """
 
+import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -54,14 +55,29 @@ class RequestLog:
 
     def __init__(self, path: Path | None = None) -> None:
         self.lines: list[LoggedRequest] = []
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self._file = -1 if path is None else os.open(path, flags, 0o644)
 
     def add(self, line: LoggedRequest) -> None:
         """Append a line."""
         self.lines.append(line)
+        for count, future in self._waiting:
+            if len(self.lines) >= count and not future.done():
+                future.set_result(None)
         if self._file >= 0:
             os.write(self._file, orjson.dumps(asdict(line), option=orjson.OPT_APPEND_NEWLINE))
+
+    async def reached(self, count: int) -> None:
+        """Wait until there are so many lines."""
+        if len(self.lines) >= count:
+            return
+        entry = (count, asyncio.get_running_loop().create_future())
+        self._waiting.append(entry)
+        try:
+            await entry[1]
+        finally:
+            self._waiting.remove(entry)
 
     def close(self) -> None:
         """Close the file. Lines can still be added in memory."""

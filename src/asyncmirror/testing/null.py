@@ -24,7 +24,6 @@ ETAG = "d41d8cd98f00b204e9800998ecf8427e"
 """The ETag of everything."""
 
 _BUFFER = 1 << 18  # bytes per read; all connections share one buffer, for what is in it is used up before the next read
-_HEAD = 4096  # bytes in which an Expect header is looked for
 
 Fields: TypeAlias = tuple[tuple[str, Tree], ...]
 
@@ -93,7 +92,6 @@ class NullProtocol(asyncio.BufferedProtocol):
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._target = b""
-        self._waiting = False  # for a body, its head having been read
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection up."""
@@ -116,30 +114,25 @@ class NullProtocol(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Feed the parser."""
-        self._hub.received += nbytes
-        fresh = not self._waiting
+        hub = self._hub
+        hub.received += nbytes
+        # A read that ends with a head: who sent it may wait to be told to go on, some even when no body follows.
+        if hub.buffer.endswith(b"\r\n\r\n", 0, nbytes) and hub.buffer.find(b"100-continue", 0, nbytes) >= 0:
+            self._write(CONTINUE)
         try:
             self._parser.feed_data(self._view[:nbytes])
         except httptools.HttpParserError:
             self.abort()
-            return
-        # The head came without its body: it may wait to be told to go on.
-        if fresh and self._waiting and self._hub.buffer.find(b"100-continue", 0, min(nbytes, _HEAD)) >= 0:
-            self._write(CONTINUE)
 
     def on_url(self, url: bytes) -> None:
         """The target; in pieces when a read ended within it."""
         self._target += url
 
-    def on_headers_complete(self) -> None:
-        """The head is there."""
-        self._waiting = True
-
     def on_message_complete(self) -> None:
         """The request is whole."""
         hub = self._hub
         hub.count += 1
-        target, self._target, self._waiting = self._target, b"", False
+        target, self._target = self._target, b""
         method = self._parser.get_method()
         data = hub.put_answer if method == b"PUT" else self._rare(method, target)
         if hub.latency:

@@ -91,6 +91,10 @@ class S3Server:
         """Every request that ended, in that order. Always empty for the null profile."""
         return tuple(self._log.lines)
 
+    async def reached(self, count: int) -> None:
+        """Wait until so many requests have ended; `requests` has at least as many lines then."""
+        await self._log.reached(count)
+
     @property
     def count(self) -> int:
         """How many requests were begun."""

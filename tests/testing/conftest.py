@@ -1,0 +1,41 @@
+"""A strict server and clients for it."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from s3_clients import Boto, Raw
+
+from asyncmirror.testing import S3Server, ServerConfig
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[S3Server]:
+    async with S3Server(ServerConfig(min_part_size=8)) as running:
+        yield running
+
+
+@pytest.fixture
+async def raw(server: S3Server) -> Raw:
+    return Raw(server)
+
+
+@pytest.fixture
+async def boto(server: S3Server) -> AsyncIterator[Boto]:
+    client = Boto(server)
+    yield client
+    client.client.close()
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Callable[..., Boto]]:
+    """Makes clients that are closed after the test."""
+    made: list[Boto] = []
+
+    def make(server: S3Server, **options: Any) -> Boto:
+        made.append(Boto(server, **options))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.client.close()
