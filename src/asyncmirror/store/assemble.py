@@ -38,5 +38,5 @@ async def assemble(settings: Settings, own: Store | None = None) -> AsyncIterato
 
 
 def _decorate(adapter: Store, settings: Settings) -> Assembled:
-    limited = LimitedStore(adapter, settings.tuning.concurrency)
+    limited = LimitedStore(adapter, settings.tuning.concurrency, settings.tuning.request_timeout)
     return Assembled(RetryingStore(limited, settings.tuning), limited)
