@@ -6,11 +6,13 @@ Names are resolved on first use, so that `import asyncmirror` costs nothing.
 
 from typing import TYPE_CHECKING
 
+from asyncmirror.version import VERSION
+
 if TYPE_CHECKING:
     from asyncmirror.engine.mirror import Mirror
     from asyncmirror.settings import Settings
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = ["Mirror", "Settings", "__version__"]
 
 

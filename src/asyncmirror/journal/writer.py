@@ -18,7 +18,6 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from asyncmirror import __version__
 from asyncmirror.errors import AsyncmirrorError, JournalError, UsageError
 from asyncmirror.journal import queries
 from asyncmirror.journal.changes import Change, apply
@@ -26,6 +25,7 @@ from asyncmirror.journal.lock import Lock
 from asyncmirror.journal.queries import Known
 from asyncmirror.journal.schema import check_integrity, connect, translate
 from asyncmirror.model import Record
+from asyncmirror.version import VERSION
 
 T = TypeVar("T")
 _LINGER = 0.05
@@ -111,7 +111,7 @@ class Journal:
             connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", belongs._asdict().items())
             self._run = connection.execute(
                 "INSERT INTO run (version, host, pid, boot, started) VALUES (?, ?, ?, ?, ?)",
-                (__version__, here[0], os.getpid(), here[1], time.time()),
+                (VERSION, here[0], os.getpid(), here[1], time.time()),
             ).lastrowid
             if not self._read_only:
                 connection.execute("COMMIT")
