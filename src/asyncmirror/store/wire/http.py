@@ -181,10 +181,17 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
-        if self.tls is not None:
-            data = self._decrypt(self.tls, data)
-            if not data:
-                return
+        if self.tls is None:
+            self._read(data)
+            return
+        plain = self._decrypt(self.tls, data)
+        if plain:
+            self._read(plain)
+        if self.tls.closed and not self.closed:
+            self.eof_received()
+            self._gone("was closed")
+
+    def _read(self, data: bytes) -> None:
         if self._future is None:
             self.abort()  # nobody asked
             return
@@ -202,7 +209,6 @@ class Connection(asyncio.Protocol):
             plain = tls.receive(data)
         except ssl.SSLError as error:
             fault = to_error(error, self._server_name) if shaking else ConnectionFaultError(f"TLS failed: {error.reason}")
-            cast("asyncio.Transport", self._transport).write(tls.pending())  # the alert
             if not self.ready.done():
                 self.ready.set_exception(fault)
             self._fail(fault)
@@ -211,8 +217,6 @@ class Connection(asyncio.Protocol):
             cast("asyncio.Transport", self._transport).write(reply)
         if shaking and tls.ready and not self.ready.done():
             self.ready.set_result(None)
-        if tls.closed and self._future is None:
-            self.close()
         return plain
 
     def _finish(self) -> None:
@@ -241,14 +245,17 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        begun = self._reader.received > 0
         how = "was reset" if exc is not None else "was closed"
-        kind = StaleConnectionError if self.served and not begun else ConnectionFaultError
-        self._fail(kind(f"the connection {how} {'inside' if begun else 'before'} the answer"))
+        self._gone(how)
         if not self.ready.done():
             self.ready.set_exception(UnreachableError(f"the connection to {self._server_name} {how} in the handshake"))
         if not self.lost.done():
             self.lost.set_result(None)
+
+    def _gone(self, how: str) -> None:
+        begun = self._reader.received > 0
+        kind = StaleConnectionError if self.served and not begun else ConnectionFaultError
+        self._fail(kind(f"the connection {how} {'inside' if begun else 'before'} the answer"))
 
     def _fail(self, fault: Exception) -> None:
         future = self._future

@@ -94,7 +94,7 @@ class TlsLayer:
                 piece = self._object.read(_READ_SIZE)
             except ssl.SSLWantReadError:
                 break
-            except ssl.SSLZeroReturnError:
+            if not piece:
                 self.closed = True
                 break
             pieces.append(piece)
