@@ -88,8 +88,8 @@ def report(connection: sqlite3.Connection, journal: Path, most: int | None) -> S
 
 
 def _run(row: tuple[float, float | None, str, int, str, str | None]) -> Run:
-    *columns, summary = row
-    return Run(*columns, json.loads(summary) if summary else None)
+    started, ended, host, pid, version, summary = row
+    return Run(started, ended, host, pid, version, json.loads(summary) if summary else None)
 
 
 def read_status(journal: Path, most: int | None = None) -> Status:
