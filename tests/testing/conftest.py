@@ -1,9 +1,11 @@
 """A strict server and clients for it."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import pytest
+import uvloop
 from s3_clients import Boto, Raw
 
 from asyncmirror.testing import S3Server, ServerConfig
@@ -39,3 +41,9 @@ async def connect() -> AsyncIterator[Callable[..., Boto]]:
     yield make
     for client in made:
         client.client.close()
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The server's tests run on both loops: how a transport ends a connection is the loop's own business."""
+    both = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return both if item.path.name.startswith("test_server") else {"asyncio": asyncio.new_event_loop}

@@ -91,6 +91,11 @@ def flipped(body: bytes) -> bytes:
     return body[:middle] + bytes((body[middle] ^ 0x01,)) + body[middle + 1 :]
 
 
+def halved(body: bytes) -> bytes:
+    """The first half of the bytes."""
+    return body[: len(body) // 2]
+
+
 def tamper(service: Service, request: Request, reply: Reply, change: Callable[[bytes], bytes], *, told: bool) -> Reply:
     """Change the bytes that a successful PutObject, UploadPart or Complete has just stored.
 

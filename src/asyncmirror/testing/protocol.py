@@ -6,7 +6,8 @@ Owns the moments at which a fault strikes and the socket's ways to end. Knows no
 import asyncio
 import socket
 import struct
-from dataclasses import dataclass, field
+from dataclasses import replace
+from http import HTTPStatus
 from typing import cast
 
 import httptools
@@ -26,33 +27,10 @@ from asyncmirror.testing.delivery import (
     instead,
     serialize,
 )
-from asyncmirror.testing.faults import Fault, FaultCount, FaultPlan, Kind
-from asyncmirror.testing.log import LoggedRequest, RequestLog
+from asyncmirror.testing.faults import Fault, Kind
+from asyncmirror.testing.hub import Hub, line_of
+from asyncmirror.testing.log import LoggedRequest
 from asyncmirror.testing.request import Request, parse
-from asyncmirror.testing.service import Service
-
-_UPLOAD_ID = (b"<UploadId>", b"</UploadId>")
-
-
-@dataclass(slots=True)
-class Hub:
-    """What all connections of a server share."""
-
-    service: Service
-    log: RequestLog
-    loop: asyncio.AbstractEventLoop
-    faults: FaultCount = field(default_factory=lambda: FaultCount(FaultPlan()))
-    faults_since: float = 0.0
-    numbered: int = 0
-    connected: int = 0
-    open: "set[S3Protocol]" = field(default_factory=set)
-    crashes: list[Exception] = field(default_factory=list)
-    """Defects of the server itself. They must not pass for faults of the plan."""
-
-    def inject(self, plan: FaultPlan) -> None:
-        """Begin a plan; its counts and its time start now."""
-        self.faults = FaultCount(plan)
-        self.faults_since = self.loop.time()
 
 
 class S3Protocol(asyncio.Protocol):
@@ -185,10 +163,10 @@ class S3Protocol(asyncio.Protocol):
             silent = fault.kind in (Kind.RESET_AFTER, Kind.STALL, Kind.DONE_LATE)
             self._log(None if silent else reply, done=False)
             if fault.kind is Kind.DONE_LATE:
-                self._hub.loop.call_later(fault.seconds, self._do_late, request, body, self._ordinal)
+                self._hub.loop.call_later(fault.seconds, self._do_late, request, body, self._line(None, done=False))
         else:
             reply = self._do(request, body, fault)
-            self._log(reply, done=reply.status < 300)  # noqa: PLR2004  HTTP's bound of success
+            self._log(reply, done=_is_success(reply))
         head = request.method == "HEAD"
         delivery = deliver(reply, fault, self._id(), self._now(), head=head, close=close)
         delay = delivery.delay + self._hub.service.config.latency
@@ -202,22 +180,23 @@ class S3Protocol(asyncio.Protocol):
     def _do(self, request: Request, body: bytes, fault: Fault | None) -> Reply:
         service = self._hub.service
         kind = fault.kind if fault is not None else None
-        if kind is Kind.FLIP_RECEIVED:
-            body = dispatch.flipped(body)
+        reply = self._execute(request, dispatch.flipped(body) if kind is Kind.FLIP_RECEIVED else body)
+        if _is_success(reply) and kind is Kind.FLIP_STORED:
+            return dispatch.tamper(service, request, reply, dispatch.flipped, told=False)
+        if _is_success(reply) and kind is Kind.SHORT_STORED:
+            return dispatch.tamper(service, request, reply, dispatch.halved, told=True)
+        return reply
+
+    def _do_late(self, request: Request, body: bytes, line: LoggedRequest) -> None:
+        reply = self._execute(request, body)
+        self._hub.log.add(replace(line, status=reply.status, code=reply.code, done=_is_success(reply)))
+
+    def _execute(self, request: Request, body: bytes) -> Reply:
         try:
-            reply = dispatch.execute(service, request, body, self._id())
-            if reply.status == 200 and kind is Kind.FLIP_STORED:  # noqa: PLR2004  OK
-                return dispatch.tamper(service, request, reply, dispatch.flipped, told=False)
-            if reply.status == 200 and kind is Kind.SHORT_STORED:  # noqa: PLR2004  OK
-                return dispatch.tamper(service, request, reply, _first_half, told=True)
+            return dispatch.execute(self._hub.service, request, body, self._id())
         except Exception as error:  # noqa: BLE001  a defect of the server is kept and raised when it closes
             self._hub.crashes.append(error)
             return error_reply(S3Error("InternalError", f"The test server crashed: {error!r}"), request.path, self._id())
-        return reply
-
-    def _do_late(self, request: Request, body: bytes, ordinal: int) -> None:
-        reply = dispatch.execute(self._hub.service, request, body, f"{ordinal:016X}")
-        self._hub.log.add(self._line(request, reply, done=reply.status < 300, ordinal=ordinal, size=len(body)))  # noqa: PLR2004
 
     def _strike_before(self, fault: Fault, request: Request) -> None:
         if fault.kind is Kind.EARLY_ANSWER:
@@ -278,29 +257,14 @@ class S3Protocol(asyncio.Protocol):
                 transport.pause_reading()
 
     def _log(self, reply: Reply | None, *, done: bool) -> None:
-        self._hub.log.add(self._line(self._request, reply, done=done, ordinal=self._ordinal, size=self._received))
         self._logged = True
+        self._hub.log.add(self._line(reply, done=done))
 
-    def _line(self, request: Request | None, reply: Reply | None, *, done: bool, ordinal: int, size: int) -> LoggedRequest:
-        upload_id = request.arg("uploadId") if request is not None else ""
-        if request is not None and request.op == "CreateMultipartUpload" and reply is not None:
-            upload_id = reply.body.partition(_UPLOAD_ID[0])[2].partition(_UPLOAD_ID[1])[0].decode()
-        return LoggedRequest(
-            number=ordinal,
-            op=request.op if request is not None else "",
-            bucket=request.bucket if request is not None else "",
-            key=request.key if request is not None else "",
-            query=dict(request.query) if request is not None else {},
-            status=reply.status if reply is not None else 0,
-            code=reply.code if reply is not None else "",
-            body_bytes=size,
-            part_number=request.part_number if request is not None else 0,
-            upload_id=upload_id,
-            done=done,
-            fault=self._fault.kind.value if self._fault is not None else "",
-            connection=self._number,
-            headers=dict(self._headers) if self._hub.service.config.log_headers else {},
-        )
+    def _line(self, reply: Reply | None, *, done: bool) -> LoggedRequest:
+        headers = self._headers if self._hub.service.config.log_headers else {}
+        fault = self._fault.kind.value if self._fault is not None else ""
+        line = line_of(self._request, reply, self._ordinal, self._received, done=done)
+        return replace(line, fault=fault, connection=self._number, headers=dict(headers))
 
     def _id(self) -> str:
         return f"{self._ordinal:016X}"
@@ -313,8 +277,8 @@ class S3Protocol(asyncio.Protocol):
         return int(value) if value.isdecimal() else 0
 
 
-def _first_half(body: bytes) -> bytes:
-    return body[: len(body) // 2]
+def _is_success(reply: Reply) -> bool:
+    return reply.status < HTTPStatus.MULTIPLE_CHOICES
 
 
 def _reset(transport: asyncio.Transport) -> None:

@@ -14,9 +14,10 @@ from typing import Self
 from asyncmirror.testing.clock import Clock
 from asyncmirror.testing.config import ServerConfig
 from asyncmirror.testing.faults import FaultPlan
+from asyncmirror.testing.hub import Connection, Hub
 from asyncmirror.testing.log import LoggedRequest, RequestLog
 from asyncmirror.testing.null import NullHub, NullProtocol, RememberingProtocol
-from asyncmirror.testing.protocol import Hub, S3Protocol
+from asyncmirror.testing.protocol import S3Protocol
 from asyncmirror.testing.service import Service
 from asyncmirror.testing.signature import Credentials
 from asyncmirror.testing.state import StoredObject, StoredUpload
@@ -59,7 +60,7 @@ class S3Server:
             self._ticker.cancel()
         assert self._server is not None
         self._server.close()
-        connections: Iterable[S3Protocol | NullProtocol] = [
+        connections: Iterable[Connection] = [
             *(self._hub.open if self._hub is not None else ()),
             *(self._null.open if self._null is not None else ()),
         ]
