@@ -55,6 +55,8 @@ class Traits(NamedTuple):
     limits_keys: bool = True
     takes_newlines: bool = True
     knows_gone_uploads: bool = True
+    creates_uploads_fast: bool = True
+    completes_gone_uploads_as: type[StoreError] = UploadGoneError
 
 
 class Open(Protocol):
@@ -288,7 +290,7 @@ class MultipartContract:
             return  # moto answers 500 to the others
         with pytest.raises(UploadGoneError):
             await case.send(key, upload_id, 1, b"part")
-        with pytest.raises(UploadGoneError):
+        with pytest.raises(case.traits.completes_gone_uploads_as):
             await case.store.complete_multipart_upload(key, upload_id, [receipt], 4, receipt.checksum)
 
     async def test_aborting_twice_is_fine(self, case: Case) -> None:
@@ -324,9 +326,13 @@ class ListingContract:
         listed = await collect(case.store.list_objects(case.prefix))
         names = [f"{'ä' if number % 2 else 'a b'}{number:05}" for number in range(1, PAGE + 6)]
         assert [found.key for found in listed] == sorted((case.prefix + name for name in names), key=str.encode)
+        middle = listed[PAGE // 2].key
+        assert await collect(case.store.list_objects(case.prefix, middle)) == listed[PAGE // 2 + 1 :]
         assert all(found.size == int(found.key[-5:]) % 7 and found.etag for found in listed)
 
     async def test_all_uploads_are_listed(self, case: Case) -> None:
+        if not case.traits.creates_uploads_fast:
+            pytest.skip("this store takes 8 s for a page of uploads")
         uploads = set()
 
         async def create(number: int) -> None:

@@ -81,6 +81,8 @@ _HINTS = {
     "RequestTimeTooSkewed": "this machine's clock is off by more than 15 minutes: set it",
     "AccessDenied": "these credentials may not do this: check the bucket policy",
 }
+# Ceph RGW's ListParts says it of an upload; no other of these operations reads an object.
+_OF_UPLOADS = frozenset({"UploadPart", "ListParts", "CompleteMultipartUpload", "AbortMultipartUpload"})
 _ALIASES = {"ExpiredTokenException": "ExpiredToken", "TokenRefreshRequired": "ExpiredToken"}
 
 
@@ -98,6 +100,8 @@ def to_error(op: str, path: str, status: int, code: str, message: str, *, region
     kind = _BY_CODE.get(code) or _BY_STATUS.get(status)
     if kind is None:
         kind = RejectedError if 400 <= status < 500 else ServerFaultError  # noqa: PLR2004  HTTP's own bounds
+    if code == "NoSuchKey" and op in _OF_UPLOADS:
+        kind = UploadGoneError
     text = f"{code}: {message}" if code and message else code or message or f"HTTP status {status}"
     hint = _HINTS.get(_ALIASES.get(code, code), "")
     if region and (status == 301 or code in _ELSEWHERE):  # noqa: PLR2004  HTTP's "moved permanently"

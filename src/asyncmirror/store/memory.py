@@ -191,10 +191,12 @@ class MemoryStore:
         for start in range(0, found.size, _PIECE):
             yield found.data[start : start + _PIECE]
 
-    async def list_objects(self, prefix: str) -> AsyncIterator[RemoteObject]:
+    async def list_objects(self, prefix: str, after: str = "") -> AsyncIterator[RemoteObject]:
         """See `port.Store.list_objects`."""
         self._note("ListObjectsV2", prefix)
-        for key in sorted((key for key in self.objects if key.startswith(prefix)), key=str.encode):
+        behind = after.encode()
+        matching = (key for key in self.objects if key.startswith(prefix) and key.encode() > behind)
+        for key in sorted(matching, key=str.encode):
             if (found := self.objects.get(key)) is not None:  # deleted since
                 yield RemoteObject(key, found.size, found.etag)
 

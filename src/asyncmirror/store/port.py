@@ -82,8 +82,8 @@ class Store(Bodies, Protocol):
         """An object's bytes in pieces of at most a few MiB."""
         ...
 
-    def list_objects(self, prefix: str) -> AsyncIterator[RemoteObject]:
-        """All objects whose key begins with `prefix`, all pages, in the store's (UTF-8 byte) order."""
+    def list_objects(self, prefix: str, after: str = "") -> AsyncIterator[RemoteObject]:
+        """All objects whose key begins with `prefix` and comes behind `after`, all pages, in the store's (UTF-8 byte) order."""
         ...
 
     def list_multipart_uploads(self, prefix: str) -> AsyncIterator[RemoteUpload]:

@@ -180,9 +180,9 @@ class S3Store:
         except self._foreign as error:
             raise self._translate(error, "GetObject", key) from error
 
-    async def list_objects(self, prefix: str) -> AsyncIterator[RemoteObject]:
+    async def list_objects(self, prefix: str, after: str = "") -> AsyncIterator[RemoteObject]:
         """See `port.Store.list_objects`."""
-        token = values.Token()
+        token = values.Token(StartAfter=after) if after else values.Token()
         while True:
             request = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **token, **self._payer)
             objects, following = await self._call("ListObjectsV2", prefix, request, values.read_objects)
@@ -198,9 +198,8 @@ class S3Store:
         """See `port.Store.list_multipart_uploads`."""
         markers = values.Markers()
         while True:
-            request = self._client.list_multipart_uploads(
-                Bucket=self._bucket, Prefix=prefix, EncodingType="url", **markers, **self._payer
-            )
+            # No EncodingType: Ceph RGW encodes the keys then, but not the marker, and doesn't say so.
+            request = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=prefix, **markers, **self._payer)
             uploads, following = await self._call("ListMultipartUploads", prefix, request, values.read_uploads)
             for found in uploads:
                 yield found

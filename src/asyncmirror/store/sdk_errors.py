@@ -103,6 +103,6 @@ def _from_answer(error: ClientError, op: str, path: str) -> StoreError:
         path,
         int(metadata.get("HTTPStatusCode", 0)),
         code,
-        str(said.get("Message", "")),
+        str(said.get("Message") or ""),
         region=str(said.get("Region", "") or headers.get("x-amz-bucket-region", "")),
     )

@@ -6,7 +6,6 @@ that says nothing must pass neither for a confirmation nor for an empty listing.
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict, cast
-from urllib.parse import unquote_plus
 
 from asyncmirror import checksum as checksums
 from asyncmirror.errors import ServerFaultError
@@ -67,8 +66,9 @@ class Declared(TypedDict):
 
 
 class Token(TypedDict, total=False):
-    """Where a listing of objects goes on."""
+    """Where a listing of objects begins or goes on."""
 
+    StartAfter: str
     ContinuationToken: str
 
 
@@ -184,20 +184,13 @@ def read_objects(page: "ListObjectsV2OutputTypeDef") -> ObjectsPage:
 
 
 def read_uploads(page: "ListMultipartUploadsOutputTypeDef") -> UploadsPage:
-    """A page of ListMultipartUploads, whose keys the SDK leaves encoded, if the store encodes them."""
-
-    def decoded(key: str) -> str:
-        return unquote_plus(key) if page.get("EncodingType") == "url" else key
-
+    """A page of ListMultipartUploads."""
     uploads = [
-        RemoteUpload(decoded(found["Key"]), found["UploadId"], found["Initiated"].timestamp())
-        for found in page.get("Uploads", ())
+        RemoteUpload(found["Key"], found["UploadId"], found["Initiated"].timestamp()) for found in page.get("Uploads", ())
     ]
     if not page["IsTruncated"]:
         return UploadsPage(uploads, {})
-    return UploadsPage(
-        uploads, {"KeyMarker": decoded(page["NextKeyMarker"]), "UploadIdMarker": page.get("NextUploadIdMarker", "")}
-    )
+    return UploadsPage(uploads, {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page.get("NextUploadIdMarker", "")})
 
 
 def _given(parameters: dict[str, str | None]) -> dict[str, str]:

@@ -1,0 +1,161 @@
+"""At most so many requests at once, each at most so long; and the count of what was sent.
+
+Owns the slots, the deadline and the gauges. A slot is taken for one attempt: `retry` stands above and waits without one. The
+deadline begins when the slot is there, so that waiting for it is no failure. Listings and reads take no slot: they make one
+request at a time, as fast as their consumer goes on, and one that held a slot would lock out a consumer that sends requests
+of its own in between. Knows no backoff.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import ParamSpec, TypeVar
+
+from asyncmirror.errors import ConnectionFaultError
+from asyncmirror.model import (
+    Algorithm,
+    Body,
+    Checksum,
+    Properties,
+    Receipt,
+    RemoteObject,
+    RemotePart,
+    RemoteUpload,
+    Stored,
+)
+from asyncmirror.store.port import Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_SLOWEST = float(1 << 20)
+"""Bytes per second: a body has this much time on top, so that a slow line is no stall."""
+
+
+class LimitedStore:
+    """Decorates a store. Implements `port.Store`.
+
+    Args:
+        store: Who is asked.
+        slots: Requests that may be under way at once.
+        timeout: Seconds that one request may take, and one page or piece of a listing or read; a body's time comes on top.
+
+    Attributes:
+        requests: Requests begun, each attempt counted; a listing or read counts as one.
+        bytes_sent: Bytes of the bodies of those, each attempt counted.
+    """
+
+    def __init__(self, store: Store, slots: int, timeout: float) -> None:
+        self.requests = 0
+        self.bytes_sent = 0
+        self._store = store
+        self._slots = asyncio.Semaphore(slots)
+        self._timeout = timeout
+
+    async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
+        """See `port.Bodies.put_object`."""
+        size = len(body)
+        await self._slots.acquire()
+        try:
+            self.requests += 1
+            self.bytes_sent += size
+            async with asyncio.timeout(self._timeout + size / _SLOWEST):
+                return await self._store.put_object(key, body, checksum, properties)
+        except TimeoutError:
+            raise _late("PutObject", key) from None
+        finally:
+            self._slots.release()
+
+    async def upload_part(self, key: str, upload_id: str, number: int, body: Body, checksum: Checksum) -> str:
+        """See `port.Bodies.upload_part`."""
+        size = len(body)
+        await self._slots.acquire()
+        try:
+            self.requests += 1
+            self.bytes_sent += size
+            async with asyncio.timeout(self._timeout + size / _SLOWEST):
+                return await self._store.upload_part(key, upload_id, number, body, checksum)
+        except TimeoutError:
+            raise _late("UploadPart", key) from None
+        finally:
+            self._slots.release()
+
+    async def create_multipart_upload(self, key: str, algorithm: Algorithm, properties: Properties) -> str:
+        """See `port.Store.create_multipart_upload`."""
+        return await self._one("CreateMultipartUpload", key, self._store.create_multipart_upload, key, algorithm, properties)
+
+    async def complete_multipart_upload(
+        self, key: str, upload_id: str, receipts: Sequence[Receipt], size: int, checksum: Checksum
+    ) -> Stored:
+        """See `port.Store.complete_multipart_upload`."""
+        complete = self._store.complete_multipart_upload
+        return await self._one("CompleteMultipartUpload", key, complete, key, upload_id, receipts, size, checksum)
+
+    async def abort_multipart_upload(self, key: str, upload_id: str) -> None:
+        """See `port.Store.abort_multipart_upload`."""
+        await self._one("AbortMultipartUpload", key, self._store.abort_multipart_upload, key, upload_id)
+
+    def list_parts(self, key: str, upload_id: str) -> AsyncIterator[RemotePart]:
+        """See `port.Store.list_parts`."""
+        return self._each("ListParts", key, self._store.list_parts(key, upload_id))
+
+    async def head_object(self, key: str) -> RemoteObject | None:
+        """See `port.Store.head_object`."""
+        return await self._one("HeadObject", key, self._store.head_object, key)
+
+    def get_object(self, key: str) -> AsyncIterator[bytes]:
+        """See `port.Store.get_object`."""
+        return self._each("GetObject", key, self._store.get_object(key))
+
+    def list_objects(self, prefix: str, after: str = "") -> AsyncIterator[RemoteObject]:
+        """See `port.Store.list_objects`."""
+        return self._each("ListObjectsV2", prefix, self._store.list_objects(prefix, after))
+
+    def list_multipart_uploads(self, prefix: str) -> AsyncIterator[RemoteUpload]:
+        """See `port.Store.list_multipart_uploads`."""
+        return self._each("ListMultipartUploads", prefix, self._store.list_multipart_uploads(prefix))
+
+    async def delete_object(self, key: str) -> None:
+        """See `port.Store.delete_object`."""
+        await self._one("DeleteObject", key, self._store.delete_object, key)
+
+    async def check_bucket(self, prefix: str) -> None:
+        """See `port.Store.check_bucket`."""
+        await self._one("ListObjectsV2", prefix, self._store.check_bucket, prefix)
+
+    async def _one(self, op: str, path: str, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        await self._slots.acquire()
+        try:
+            self.requests += 1
+            async with asyncio.timeout(self._timeout):
+                return await call(*args, **kwargs)
+        except TimeoutError:
+            raise _late(op, path) from None
+        finally:
+            self._slots.release()
+
+    async def _each(self, op: str, path: str, items: AsyncIterator[T]) -> AsyncIterator[T]:
+        self.requests += 1
+        async with closing(items):
+            while True:
+                try:
+                    async with asyncio.timeout(self._timeout):
+                        item = await anext(items)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError:
+                    raise _late(op, path) from None
+                yield item
+
+
+@asynccontextmanager
+async def closing(items: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """A scope that ends an iterator's request, if it is a generator, however it is left."""
+    try:
+        yield items
+    finally:
+        if isinstance(items, AsyncGenerator):
+            await items.aclose()
+
+
+def _late(op: str, path: str) -> ConnectionFaultError:
+    return ConnectionFaultError("no answer in time", op=op, path=path, hint="see --request-timeout")
