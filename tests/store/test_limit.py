@@ -1,0 +1,165 @@
+"""LimitedStore: slots, deadlines and gauges."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from asyncmirror import checksum as checksums
+from asyncmirror.errors import ConnectionFaultError, ServerFaultError
+from asyncmirror.model import Algorithm, Body, Checksum, Properties, RemoteObject, Stored
+from asyncmirror.settings import Tuning
+from asyncmirror.store.limit import LimitedStore
+from asyncmirror.store.memory import MemoryStore
+from asyncmirror.store.retry import RetryingStore
+
+CRC = Algorithm.CRC64NVME
+PLAIN = Properties("a/b", {})
+BODY = b"body"
+SUM = checksums.compute(CRC, BODY)
+
+
+class Gated(MemoryStore):
+    """Answers no PUT and no HEAD before its gate is open, and no listing past the first object."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.now = 0
+        self.most = 0
+        self.entered = asyncio.Event()
+
+    async def wait(self) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        self.entered.set()
+        try:
+            await self.gate.wait()
+        finally:
+            self.now -= 1
+
+    async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
+        await self.wait()
+        return await super().put_object(key, body, checksum, properties)
+
+    async def head_object(self, key: str) -> RemoteObject | None:
+        await self.wait()
+        return await super().head_object(key)
+
+    async def list_objects(self, prefix: str, after: str = "") -> AsyncIterator[RemoteObject]:
+        async for found in super().list_objects(prefix, after):
+            yield found
+            await self.wait()
+
+
+async def settle() -> None:
+    """Let every task go as far as it can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_no_more_requests_than_slots() -> None:
+    store = Gated()
+    limited = LimitedStore(store, 3, 60.0)
+    async with asyncio.TaskGroup() as group:
+        for number in range(10):
+            group.create_task(limited.put_object(f"key{number}", BODY, SUM, PLAIN))
+            group.create_task(limited.head_object("key"))
+        await settle()
+        assert store.now == 3
+        assert limited.requests == 3
+        store.gate.set()
+    assert store.most == 3
+    assert (limited.requests, limited.bytes_sent) == (20, 10 * len(BODY))
+
+
+async def test_a_late_answer_is_a_connection_fault_and_frees_its_slot() -> None:
+    store = Gated()
+    limited = LimitedStore(store, 1, 0.01)
+    with pytest.raises(ConnectionFaultError, match=r"PutObject: key: no answer in time"):
+        await limited.put_object("key", BODY, SUM, PLAIN)
+    with pytest.raises(ConnectionFaultError, match="HeadObject"):
+        await limited.head_object("key")
+    store.gate.set()
+    assert await limited.head_object("key") is None
+
+
+async def test_a_large_body_has_more_time() -> None:
+    store = Gated()
+    body = bytes(3 << 20)
+    limited = LimitedStore(store, 1, 0.01)
+    asyncio.get_running_loop().call_later(0.1, store.gate.set)
+    await limited.put_object("key", body, checksums.compute(CRC, body), PLAIN)
+    assert len(store.data("key")) == len(body)
+
+
+async def test_waiting_for_a_slot_is_not_charged_to_the_deadline() -> None:
+    store = Gated()
+    limited = LimitedStore(store, 1, 0.05)
+    first = asyncio.create_task(limited.put_object("first", BODY, SUM, PLAIN))
+    await store.entered.wait()
+    second = asyncio.create_task(limited.put_object("second", BODY, SUM, PLAIN))
+    with pytest.raises(ConnectionFaultError):  # it took all of its time, which was the second's as well
+        await first
+    store.gate.set()
+    await second
+    assert store.data("second") == BODY
+
+
+async def test_a_listing_that_stalls_is_a_connection_fault() -> None:
+    store = Gated()
+    for name in ("a", "b"):
+        await MemoryStore.put_object(store, name, BODY, SUM, PLAIN)
+    seen = []
+    with pytest.raises(ConnectionFaultError, match="ListObjectsV2"):  # noqa: PT012  the loop is the act
+        async for found in LimitedStore(store, 1, 0.01).list_objects(""):
+            seen.append(found.key)  # noqa: PERF401  what was seen before the failure counts
+    assert seen == ["a"]
+
+
+async def test_a_listing_leaves_the_only_slot_to_its_consumer() -> None:
+    store = MemoryStore()
+    limited = LimitedStore(store, 1, 60.0)
+    for name in ("a", "b"):
+        await limited.put_object(name, BODY, SUM, PLAIN)
+    async for found in limited.list_objects(""):
+        await limited.delete_object(found.key)
+    assert store.objects == {}
+
+
+async def test_a_cancelled_request_frees_its_slot() -> None:
+    store = Gated()
+    limited = LimitedStore(store, 1, 60.0)
+    task = asyncio.create_task(limited.put_object("key", BODY, SUM, PLAIN))
+    await store.entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    store.gate.set()
+    assert await limited.head_object("key") is None
+
+
+async def test_backing_off_holds_no_slot() -> None:
+    class Once(MemoryStore):
+        failed = False
+
+        async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
+            if not self.failed:
+                self.failed = True
+                raise ServerFaultError("once")
+            return await super().put_object(key, body, checksum, properties)
+
+    backing_off, go_on = asyncio.Event(), asyncio.Event()
+
+    async def sleep(_: float) -> None:
+        backing_off.set()
+        await go_on.wait()
+
+    limited = LimitedStore(Once(), 1, 60.0)
+    retried = RetryingStore(limited, Tuning(), sleep=sleep)
+    failing = asyncio.create_task(retried.put_object("failing", BODY, SUM, PLAIN))
+    await backing_off.wait()
+    await retried.put_object("other", BODY, SUM, PLAIN)
+    go_on.set()
+    await failing
+    assert limited.requests == 3
