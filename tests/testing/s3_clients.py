@@ -52,10 +52,12 @@ class Raw:
     token: str | None = None
     region: str = "us-east-1"
     host: str = ""
+    secure: bool = False
 
     def sign(self, method: str, target: str, headers: Mapping[str, str], body: bytes, stated: str | None) -> dict[str, str]:
         host = self.host or f"{self.server.config.host}:{self.server.port}"
-        request = AWSRequest(method=method, url=f"http://{host}{target}", data=body, headers={**headers, "Host": host})
+        scheme = "https" if self.secure else "http"
+        request = AWSRequest(method=method, url=f"{scheme}://{host}{target}", data=body, headers={**headers, "Host": host})
         _Signer(BotoCredentials(self.access_key, self.secret_key, self.token), self.region, stated).add_auth(request)
         return dict(request.headers)
 

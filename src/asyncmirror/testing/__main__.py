@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--log", type=Path, metavar="FILE", help="append a JSON line per request")
     parser.add_argument("--log-headers", action="store_true", help="keep headers in the log")
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="processes on one port (null profile)")
+    parser.add_argument("--plain-unsigned", action="store_true", help="take UNSIGNED-PAYLOAD without TLS, as many stores do")
     parser.add_argument("--remember", action="store_true", help="let the null profile list what was put")
     parser.add_argument("--access-key", default=Credentials().access_key)
     parser.add_argument("--secret-key", default=Credentials().secret_key)
@@ -90,6 +91,7 @@ def _config(args: argparse.Namespace) -> ServerConfig:
         latency=args.latency_ms / 1000,
         tls=tls,
         min_part_size=args.min_part_size,
+        plain_unsigned=args.plain_unsigned,
         log_path=args.log,
         log_headers=args.log_headers,
         remember=args.remember,

@@ -20,8 +20,8 @@ from asyncmirror.testing.delivery import CONTINUE, serialize
 from asyncmirror.testing.request import Request, parse
 from asyncmirror.testing.service import http_date, iso_date, quoted
 
-ETAG = "d41d8cd98f00b204e9800998ecf8427e"
-"""The ETag of everything."""
+ETAG = "not-an-md5"
+"""The ETag of everything. Clients that take an ETag of 32 hexadecimal digits for the MD5 must not take this one."""
 
 _BUFFER = 1 << 18  # bytes per read; all connections share one buffer, for what is in it is used up before the next read
 
