@@ -61,7 +61,7 @@ class Story:
         self.server = Server(scope.enter_context(child(serve, stdout=subprocess.PIPE, stderr=self.errors)), log)
         self.command = [sys.executable, "-m", "asyncmirror", "sync", str(self.tree), f"s3://{BUCKET}/{PREFIX}"]
         self.command += ["--endpoint-url", self.server.url, "--journal", str(self.journal)]
-        self.command += ["--part-size", "8MiB", "--json", "--quiet"]
+        self.command += ["--part-size", "8MiB", "--concurrency", "8", "--json", "--quiet"]
 
     def _explain(self, _kind: object, error: object, _trace: object) -> None:
         """Give the last of what the programs said on stderr, if the demonstration failed."""
@@ -94,7 +94,7 @@ class Story:
         return len(requests)
 
     def _resume(self, killed: int) -> None:
-        known = read_journal(self.journal, self.work / "journal-at-kill", PREFIX)
+        known = read_journal(self.journal, self.work / "at-kill", PREFIX)
         parts = f"{count(len(known.parts), 'part')} of {count(known.uploads, 'open upload')}"
         say("confirmed in the journal", f"{count(len(known.complete), 'object')}, {parts}")
 

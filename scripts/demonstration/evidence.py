@@ -67,8 +67,8 @@ def regular_files(root: Path, prefix: str) -> dict[str, tuple[Path, int]]:
 def read_journal(path: Path, copy: Path, prefix: str) -> Journal:
     """Read a copy, so that the next run finds the journal exactly as the kill left it."""
     copy.mkdir()
-    for file in path.parent.glob(path.name + "*"):
-        shutil.copy(file, copy)
+    for name in (path.name, path.name + "-wal"):  # SQLite's two files; the second holds what was committed last
+        shutil.copy(path.with_name(name), copy)
     connection = sqlite3.connect(copy / path.name)
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
 
