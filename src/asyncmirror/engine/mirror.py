@@ -61,6 +61,7 @@ class Mirror:
         self._task: asyncio.Task[None] | None = None
         self._fatal: AsyncmirrorError | None = None
         self._scanning = True
+        self._working = True
         self._stopped = False
         self._scanned = 0
         self._scanned_bytes = 0
@@ -159,8 +160,7 @@ class Mirror:
     def stop(self) -> None:
         """End at once; resumable."""
         self._stopped = True
-        if self._task is not None:
-            self._task.cancel()
+        self._cancel()
 
     def progress(self) -> Progress:
         """The gauges now."""
@@ -186,7 +186,11 @@ class Mirror:
     def _fail(self, error: AsyncmirrorError) -> None:
         """End the run because of an error that no file is to blame for."""
         self._fatal = self._fatal or error
-        if self._task is not None:
+        self._cancel()
+
+    def _cancel(self) -> None:
+        """Cancel the stages; what they recorded is still written and told."""
+        if self._task is not None and self._working:
             self._task.cancel()
 
     async def _stages(self) -> None:
@@ -202,8 +206,11 @@ class Mirror:
         except* asyncio.CancelledError:
             pass  # `stop` or `_fail`: the summary tells
         finally:
-            await self._recorder.finish()
-            self._outbox.close()
+            self._working = False
+            try:
+                await self._recorder.finish()
+            finally:
+                self._outbox.close()
 
     async def _scan(self) -> None:
         """Run the scan threads; cancelled, wait for them to end."""

@@ -92,13 +92,15 @@ class Multipart:
             found = await self._resume(work, opened)
             if isinstance(found, Completed):
                 return found
+            progress = found or await self._begin(work, opened, make)
             try:
-                return await self._finish(work, opened, found or await self._begin(work, opened, make), sent)
+                return await self._finish(work, opened, progress, sent)
             except UploadGoneError:
                 # A lifecycle rule or a person aborted it, or it was completed by a request whose answer was lost.
-                confirmed = await self._confirm(work, opened, found)
+                confirmed = await self._confirm(work, opened, progress)
                 if confirmed is not None:
                     return confirmed
+                sent(-sum(receipt.size for receipt in progress.receipts.values()))
                 return await self._finish(work, opened, await self._begin(work, opened, make), sent)
         finally:
             self._active -= 1
@@ -216,10 +218,8 @@ class Multipart:
         self._budget.release(size)
         window.release()
 
-    async def _confirm(self, work: Work, opened: OpenFile, progress: _Progress | None) -> Completed | None:
+    async def _confirm(self, work: Work, opened: OpenFile, progress: _Progress) -> Completed | None:
         """Whether the upload that is gone had been completed: then the object carries its nonce."""
-        if progress is None:
-            return None
         upload, receipts = progress
         remote = await self._store.head_object(work.key)
         if remote is None or not is_ours(remote, upload.nonce, opened.identity.size):
