@@ -35,6 +35,13 @@ def test_the_first_problems_are_kept_and_all_are_counted(outcomes: list[Outcome]
     assert state.problem_count == len(bad)
 
 
+def test_no_more_than_the_first_problems_are_kept() -> None:
+    events = [Settled(b"%d" % number, "", Outcome.FAILED, 1) for number in range(25)]
+    state = reduce(fold, events, State())
+    assert [event.path for event in state.problems] == [b"%d" % number for number in range(20)]
+    assert state.problem_count == 25
+
+
 def test_what_was_begun_said_and_summed_up_is_kept() -> None:
     events: list[Event] = [STARTED, Notice("a"), Unchanged(b"", "", ((b"x", 1),)), Notice("b"), SUMMARY]
     assert reduce(fold, events, State()) == State(STARTED, ("a", "b"), (), 0, SUMMARY)

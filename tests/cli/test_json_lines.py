@@ -4,6 +4,7 @@ import os
 import threading
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,6 +100,41 @@ async def test_a_pipe_that_is_read_slowly_gets_every_byte() -> None:
     thread.join()
     os.close(reader)
     assert bytes(received).count(b"\n") == 5000
+
+
+async def test_a_later_line_never_passes_an_earlier_one() -> None:
+    reader, writer = os.pipe()
+    sink = JsonLines(writer, unexpected)
+    for number in range(5000):
+        sink.add(settled(number))
+    early = asyncio.create_task(sink.flush())  # more than the pipe holds: it waits for the reader
+    await asyncio.sleep(0)
+    sink.add(settled(5000))
+    late = asyncio.create_task(sink.flush())
+
+    def read() -> bytes:
+        received = b""
+        while received.count(b"\n") < 5001:
+            received += os.read(reader, 1 << 12)
+        return received
+
+    received = await asyncio.to_thread(read)
+    await asyncio.gather(early, late)
+    os.close(writer)
+    os.close(reader)
+    assert [json.loads(line)["size"] for line in received.splitlines()] == list(range(5001))
+
+
+async def test_a_write_that_takes_only_some_bytes_is_continued(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    write = os.write
+    descriptor = os.open(tmp_path / "out", os.O_WRONLY | os.O_CREAT)
+    sink = JsonLines(descriptor, unexpected)
+    sink.add(settled(1))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", lambda descriptor, piece: write(descriptor, piece[:7]))
+        await sink.flush()
+    os.close(descriptor)
+    assert json.loads((tmp_path / "out").read_bytes())["size"] == 1
 
 
 async def test_a_line_waits_no_longer_than_a_second() -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -123,11 +124,13 @@ def test_a_second_signal_stops_and_the_first_one_names_the_exit_code() -> None:
 
 
 def test_a_signal_that_came_too_late_changes_nothing() -> None:
+    heard = asyncio.Event()
+
     class Finished(Script):
         def drain(self) -> None:
-            self.stopping.clear()
+            heard.set()
 
-    assert run(Finished(OBJECT, kill(signal.SIGINT), lambda _: asyncio.sleep(0))) == 0
+    assert run(Finished(OBJECT, kill(signal.SIGINT), lambda _: heard.wait())) == 0
 
 
 def test_an_error_that_ended_the_run_goes_before_the_signal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,11 +201,18 @@ def test_a_waiting_line_is_written_before_the_next_event() -> None:
 
 
 def test_a_screen_that_fails_does_not_end_the_run() -> None:
+    tried = threading.Semaphore(0)
+
     class Gone(Quiet):
         def refresh(self, *_: object, **__: object) -> None:
+            tried.release()
             raise OSError(5, "Input/output error")
 
-    assert run(Script(OBJECT), Gone()) == 0
+    async def tried_twice(_: Script) -> None:
+        for _turn in range(2):
+            assert await asyncio.to_thread(tried.acquire, timeout=10)
+
+    assert run(Script(OBJECT, tried_twice), Gone()) == 0
 
 
 def test_the_screen_is_closed_before_the_end_is_shown_whatever_happens() -> None:
