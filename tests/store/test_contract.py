@@ -9,7 +9,6 @@ from functools import cache
 
 import pytest
 from botocore.session import get_session
-from contract import BucketContract, Case, ListingContract, MultipartContract, ObjectContract, Open, Subject, Traits
 
 from asyncmirror.errors import StoreError
 from asyncmirror.settings import Connection, ObjectOptions
@@ -18,6 +17,7 @@ from asyncmirror.store.port import Store
 from asyncmirror.store.s3 import S3Store
 from asyncmirror.testing import S3Server, ServerConfig
 from asyncmirror.testing.moto import MotoServer
+from tests.store.contract import BucketContract, Case, ListingContract, MultipartContract, ObjectContract, Open, Subject, Traits
 
 BUCKET = "contract"
 REAL = "ASYNCMIRROR_TEST_ENDPOINT"

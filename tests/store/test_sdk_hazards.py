@@ -1,4 +1,4 @@
-"""The hazards of the SDK's HTTP stack, each on real sockets; every one of these fails with aiobotocore's own HTTP session."""
+"""The hazards of the SDK's HTTP stack, each on real sockets: what aiobotocore's own HTTP session lets happen."""
 
 import asyncio
 import ssl
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from canned import Heard, http, proxying, serving
+import uvloop
 
 from asyncmirror import checksum as checksums
 from asyncmirror.errors import ConnectionFaultError, StoreError, UntrustedError
@@ -16,6 +16,7 @@ from asyncmirror.model import Algorithm, Body, Properties, Stored
 from asyncmirror.settings import Connection, ObjectOptions
 from asyncmirror.store.s3 import S3Store
 from asyncmirror.testing import S3Server, ServerConfig
+from tests.store.canned import Heard, http, proxying, serving
 
 pytestmark = pytest.mark.usefixtures("chain")
 PLAIN = Properties("application/octet-stream", {})
@@ -75,18 +76,24 @@ async def test_a_body_is_sent_plain_with_its_length_and_its_own_checksum() -> No
     assert "x-amz-sdk-checksum-algorithm" not in request.headers
 
 
-async def test_a_buffer_may_be_reused_when_its_request_has_ended() -> None:
-    """A transport may hold on to what it could not write yet; what it holds must not be the caller's buffer."""
-    received = bytearray()
-    ended = asyncio.Event()
+def test_a_buffer_may_be_reused_when_its_request_has_ended() -> None:
+    """A transport may hold on to what it could not write yet (uvloop's does); that must not be the caller's buffer."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        received = runner.run(_interrupted_put())
+    assert received
+    assert b"b" not in received
+
+
+async def _interrupted_put() -> bytes:
+    """What a slow server gets of a body of a's that was given up, and whose buffer was then filled with b's."""
     go_on = asyncio.Event()
+    received: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         await go_on.wait()
-        received.extend(await reader.read(-1))
+        received.set_result(await reader.read(-1))
         writer.close()
-        ended.set()
 
     listening = await asyncio.start_server(slow, "127.0.0.1", 0, limit=1024)
     async with listening, store_at(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}") as store:
@@ -96,9 +103,7 @@ async def test_a_buffer_may_be_reused_when_its_request_has_ended() -> None:
                 await put(store, buffer)
         buffer[:] = b"b" * len(buffer)
         go_on.set()
-        await ended.wait()
-    assert received
-    assert b"b" not in received
+        return await received
 
 
 @pytest.fixture(scope="module")
