@@ -1,7 +1,8 @@
 from pathlib import Path
 
 import pytest
-from house import House
+
+from tests.engine.house import House
 
 
 @pytest.fixture

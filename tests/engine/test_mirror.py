@@ -3,7 +3,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from house import PART, TUNING, House, Sent
 
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.engine.status import read_status
@@ -21,6 +20,7 @@ from asyncmirror.plan.properties import NONCE
 from asyncmirror.settings import Rule, Symlinks
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.store import memory
+from tests.engine.house import PART, TUNING, House, Sent
 
 BIG = os.urandom(PART) * 3 + b"tail"
 
@@ -559,7 +559,7 @@ async def test_the_gauges_add_up(house: House) -> None:
             assert progress.scanned_bytes == 40
             assert progress.settled[Outcome.COMPLETE] == 20
             assert progress.bytes_sent == 40
-            assert progress.queued == 0
+            assert (progress.queued, progress.queued_bytes) == (0, 0)
             assert progress.slowest == ()
 
     await house.run(watch=watch)
@@ -592,7 +592,9 @@ async def test_uploads_begin_before_the_scan_ends(house: House) -> None:
 
     def watch(mirror: Mirror, event: Event) -> None:
         if isinstance(event, Settled):
-            scanning.append(mirror.progress().scanning)
+            progress = mirror.progress()
+            assert progress.queued == progress.queued_bytes  # of one byte each
+            scanning.append(progress.scanning)
 
     await house.run(house.options(tuning=TUNING.__class__(concurrency=2, scanners=1)), watch=watch)
     assert scanning[0]

@@ -156,6 +156,7 @@ class Mirror:
             self._plans.close()
             self._works.clear()
             self._works.close()
+            self._queued_bytes = 0
 
     def stop(self) -> None:
         """End at once; resumable."""
@@ -238,6 +239,7 @@ class Mirror:
                 self._recorder.add([_would(work) for work in works], ())
             elif not self._stopped:
                 self._works.offer(works)
+                self._queued_bytes += sum(work.size for work in works)
             await self._works.room()
             await self._outbox.room()
         self._works.close()
@@ -252,6 +254,7 @@ class Mirror:
             return is_plain(first, least) and is_plain(other, least)
 
         while works := await self._works.take(max(1, min(_PER_HOP, len(self._works) // tuning.concurrency)), joins):
+            self._queued_bytes -= sum(work.size for work in works)
             await self._uploader.run(works)
             await self._outbox.room()
 
