@@ -16,10 +16,10 @@ _KINDS = (
     "rrdetails", "rrmodel", "sky", "spectra", "stdstars", "tileqa", "truth", "zmtl",
 )  # fmt: skip
 _LARGE_MIB = {
-    "zcatalog/zall-pix-fuji": 80,
-    "zcatalog/zall-tilecumulative-fuji": 72,
-    "zcatalog/ztile-sv3-dark": 66,
-    "tiles-fuji": 64,
+    "edr/spectro/data/20210405/00083728/desi-00083728.fits": 80,
+    "edr/spectro/data/20210405/00083729/desi-00083729.fits": 72,
+    "edr/spectro/redux/fuji/zcatalog/zall-pix-fuji.fits": 66,
+    "edr/spectro/redux/fuji/zcatalog/zall-tilecumulative-fuji.fits": 64,
 }
 _MEDIAN = 24 << 10
 _SIGMA = 1.4
@@ -43,8 +43,8 @@ def make_tree(root: Path, seed: int = 20230613) -> None:
             sums.append(f"{hashlib.sha256(content).hexdigest()}  {name}\n")
         listing = "_".join(directory.parts[2:]) + ".sha256sum"
         (target / listing).write_text("".join(sums))
-    for stem, mib in _LARGE_MIB.items():
-        target = root / _RELEASE / f"{stem}.fits"
+    for path, mib in _LARGE_MIB.items():
+        target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as file:
             file.writelines(_fits(source, mib << 20))

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import uvloop
-from s3_clients import Boto, Raw
 
 from asyncmirror.testing import S3Server, ServerConfig
+from tests.testing.s3_clients import Boto, Raw
 
 
 @pytest.fixture

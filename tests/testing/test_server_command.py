@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import trustme
-from s3_clients import Boto
 
 from asyncmirror.testing import S3Server, read_log
+from tests.testing.s3_clients import Boto
 
 
 @contextlib.contextmanager

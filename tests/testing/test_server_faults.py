@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, HTTPClientError
-from s3_clients import Boto, Raw
 
 from asyncmirror.testing import Fault, FaultPlan, Kind, S3Server, ServerConfig
+from tests.testing.s3_clients import Boto, Raw
 
 BODY = b"0123456789" * 20_000
 

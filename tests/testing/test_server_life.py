@@ -9,9 +9,9 @@ import aioboto3
 import pytest
 import trustme
 from botocore.config import Config
-from s3_clients import Boto, Raw
 
 from asyncmirror.testing import AWS, Fault, FaultPlan, Kind, S3Server, ServerConfig, StoredObject, StoredPart, dispatch
+from tests.testing.s3_clients import Boto, Raw
 
 
 async def test_aioboto3_uploads_a_large_file_in_parts_in_the_same_loop() -> None:

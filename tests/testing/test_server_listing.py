@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from s3_clients import Boto, Raw
 
 from asyncmirror.testing import S3Server, ServerConfig
 from asyncmirror.testing.listing import page
+from tests.testing.s3_clients import Boto, Raw
 
 KEYS = st.lists(st.text("ab/é", min_size=1, max_size=6), unique=True)
 

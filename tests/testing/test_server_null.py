@@ -1,10 +1,9 @@
 import asyncio
 from collections.abc import Callable
 
-from s3_clients import Boto
-
 from asyncmirror.testing import NULL, S3Server, ServerConfig
 from asyncmirror.testing.null import ETAG
+from tests.testing.s3_clients import Boto
 
 
 async def test_every_put_succeeds_and_nothing_is_kept(connect: Callable[..., Boto]) -> None:

@@ -3,11 +3,11 @@ import hashlib
 from collections.abc import Callable
 
 import pytest
-from s3_clients import Boto, Raw
 
 from asyncmirror.checksum import compute, to_header
 from asyncmirror.model import Algorithm
 from asyncmirror.testing import RGW, STORAGEGRID, LoggedRequest, S3Server, ServerConfig
+from tests.testing.s3_clients import Boto, Raw
 
 
 @pytest.mark.parametrize("algorithm", Algorithm)

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 import trustme
-from s3_clients import Boto, Raw
 
 from asyncmirror.testing import AWS, Credentials, S3Server, ServerConfig
+from tests.testing.s3_clients import Boto, Raw
 
 KEYS = ["plain", "a b/ü+%", "~-_.!*'()", "q?x=1&y", "=;,:@$", "日本/ключ", "%2F", "tab\tnewline\n"]
 

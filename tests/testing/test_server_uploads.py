@@ -2,11 +2,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from s3_clients import Boto, Raw
 
 from asyncmirror.checksum import compute, of_parts, to_header
 from asyncmirror.model import Algorithm, Receipt
 from asyncmirror.testing import HETZNER, MINIO, RGW, STORAGEGRID, STRICT, Profile, S3Server
+from tests.testing.s3_clients import Boto, Raw
 
 ONE, TWO, WHOLE = b"11111111", b"22", b"1111111122"
 FULL = [(algorithm, "FULL_OBJECT") for algorithm in Algorithm if algorithm.full_object]

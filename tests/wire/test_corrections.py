@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 
 import pytest
-from scripted import KEYS, OK, PLAIN, Peer, answer, error, keys, on_uvloop, put, run_on_uvloop, script, serving, wired
 
 from asyncmirror import checksum
 from asyncmirror.errors import BucketError, CredentialsError, RejectedError, ServerFaultError, StoreError, UsageError
@@ -14,6 +13,21 @@ from asyncmirror.model import Algorithm, Checksum, Properties
 from asyncmirror.settings import ObjectOptions
 from asyncmirror.store.session import Credentials, Endpoint
 from asyncmirror.store.wire.plane import Wire
+from tests.wire.scripted import (
+    KEYS,
+    OK,
+    PLAIN,
+    Peer,
+    answer,
+    error,
+    keys,
+    on_uvloop,
+    put,
+    run_on_uvloop,
+    script,
+    serving,
+    wired,
+)
 
 
 async def test_the_right_region_is_followed_and_remembered() -> None:

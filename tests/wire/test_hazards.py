@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from scripted import OK, Peer, answer, error, on_uvloop, put, run_on_uvloop, script, serving, wired
 
 from asyncmirror import checksum
 from asyncmirror.errors import (
@@ -19,6 +18,7 @@ from asyncmirror.errors import (
 )
 from asyncmirror.model import Algorithm, Properties
 from asyncmirror.settings import MIB
+from tests.wire.scripted import OK, Peer, answer, error, on_uvloop, put, run_on_uvloop, script, serving, wired
 
 
 async def test_success_and_reuse() -> None:
@@ -177,7 +177,7 @@ async def test_a_given_up_body_is_not_read_any_more() -> None:
 async def test_what_follows_an_answer_reaches_nobody() -> None:
     async def two(peer: Peer) -> None:
         await peer.request()
-        await peer.send(OK + answer(200, ETag='"garbage"'))
+        await peer.send(OK + answer(500, b"garbage", ETag='"garbage"'))
         await peer.gone()
 
     async with serving(two) as server, wired(server.endpoint()) as wire:
@@ -199,24 +199,21 @@ async def test_what_follows_an_answer_and_is_no_http_reaches_nobody() -> None:
 
 
 async def test_an_answer_that_nobody_asked_for_closes_the_connection() -> None:
-    seen = asyncio.Event()
+    answered, gone = asyncio.Event(), asyncio.Event()
 
     async def unasked(peer: Peer) -> None:
         await peer.request()
         await peer.send(OK)
         if peer.number == 0:
-            await peer.request()
-            await peer.send(OK)
+            await answered.wait()
             await peer.send(answer(200, ETag='"unasked"'))
-            await peer.gone()
-            seen.set()
-        else:
-            await peer.gone()
+        await peer.gone()
+        gone.set()
 
     async with serving(unasked) as server, wired(server.endpoint()) as wire:
         await put(wire)
-        await put(wire)
-        await seen.wait()
+        answered.set()
+        await gone.wait()
         assert (await put(wire)).etag == "e"
         assert server.connections == 2
 
@@ -228,8 +225,10 @@ async def test_an_answer_before_the_body_was_sent_is_no_success() -> None:
         await peer.gone()
 
     async with serving(early) as server, wired(server.endpoint()) as wire:
-        with pytest.raises(ConnectionFaultError, match="before the body was sent"):
-            await put(wire, body=bytes(32 * MIB))
+        for _ in range(2):
+            with pytest.raises(ConnectionFaultError, match="before the body was sent"):
+                await put(wire, body=bytes(32 * MIB))
+        assert server.connections == 2
 
 
 async def test_an_error_before_the_body_was_sent_is_told() -> None:
@@ -239,8 +238,29 @@ async def test_an_error_before_the_body_was_sent_is_told() -> None:
         await peer.gone()
 
     async with serving(early) as server, wired(server.endpoint()) as wire:
-        with pytest.raises(AccessDeniedError):
-            await put(wire, body=bytes(32 * MIB))
+        for _ in range(2):
+            with pytest.raises(AccessDeniedError):
+                await put(wire, body=bytes(32 * MIB))
+        assert server.connections == 2
+
+
+async def test_no_more_of_a_body_is_handed_over_than_the_transport_wants() -> None:
+    begun = asyncio.Event()
+
+    async def deaf(peer: Peer) -> None:
+        await peer.head()
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with serving(deaf) as server, wired(server.endpoint()) as wire:
+        request = asyncio.ensure_future(put(wire, body=bytes(32 * MIB)))
+        await begun.wait()
+        (connection,) = wire._pool._all
+        assert connection._transport is not None
+        assert connection._transport.get_write_buffer_size() <= 2 * MIB
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
 
 
 async def test_a_body_that_nobody_reads_runs_into_the_deadline() -> None:
@@ -404,6 +424,27 @@ async def test_an_idle_connection_is_closed_before_the_server_does() -> None:
     async with serving(patient) as server, wired(server.endpoint(), idle_timeout=0.05) as wire:
         await put(wire)
         await asyncio.wait_for(gone.wait(), 5)
+
+
+async def test_each_idle_connection_is_closed_in_its_time() -> None:
+    gone, later = asyncio.Semaphore(0), asyncio.Event()
+
+    async def patient(peer: Peer) -> None:
+        request = await peer.request()
+        if request.body == b"later":
+            await later.wait()
+        await peer.send(OK)
+        await peer.gone()
+        gone.release()
+
+    async with serving(patient) as server, wired(server.endpoint(), idle_timeout=0.05) as wire:
+        second = asyncio.ensure_future(put(wire, body=b"later"))
+        await put(wire)
+        asyncio.get_running_loop().call_later(0.03, later.set)
+        await second
+        for _ in range(2):
+            await asyncio.wait_for(gone.acquire(), 5)
+        assert server.connections == 2
 
 
 @pytest.mark.parametrize("size", [40_000, 200_000])

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import trustme
-from scripted import OK, Peer, Server, on_uvloop, put, run_on_uvloop, script, serving, wired
 
 from asyncmirror.errors import ConnectionFaultError, ServerFaultError, UnreachableError, UntrustedError
 from asyncmirror.store.wire.addresses import Address, Addresses, SocketAddress, choose, resolve
 from asyncmirror.store.wire.plane import Wire
 from asyncmirror.store.wire.sigv4 import UNSIGNED_PAYLOAD
+from tests.wire.scripted import OK, Peer, Server, on_uvloop, put, run_on_uvloop, script, serving, wired
 
 
 def at(*hosts: str) -> Callable[[str, int], Awaitable[Sequence[SocketAddress]]]:
