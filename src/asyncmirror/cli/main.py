@@ -7,11 +7,11 @@ Owns the parser and the last line of defence. Imports nothing heavy: what a sub-
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 import asyncmirror
-from asyncmirror.cli import gather
+from asyncmirror.cli.gather import Invocation, add_options, from_environment, gather
 from asyncmirror.cli.options import OPTIONS
 from asyncmirror.cli.stderr import complain
 from asyncmirror.errors import AsyncmirrorError, UsageError
@@ -22,6 +22,12 @@ Every flag has an environment variable: --part-size is ASYNCMIRROR_PART_SIZE. Th
 taken back by --no-SWITCH. Sizes have units: 64MiB, 5GB. Rules of --include and --exclude hold in their order; the first that
 matches decides. Credentials are found as aws-cli finds them.
 """
+_STATUS_OPTIONS = tuple(
+    option
+    for group in OPTIONS.values()
+    for option in group
+    if option.name in ("journal", "endpoint-url", "profile", "json", "log-level")
+)
 _BUG = 4
 _INTERRUPTED = 130
 
@@ -39,7 +45,6 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(prog="asyncmirror", description=_DESCRIPTION, allow_abbrev=False)
     top.add_argument("--version", action="version", version=f"asyncmirror {asyncmirror.__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-
     sync = commands.add_parser(
         "sync",
         help="mirror a tree into a bucket; run again, it goes on where it was",
@@ -49,14 +54,28 @@ def parser() -> argparse.ArgumentParser:
     )
     sync.add_argument("source", metavar="SOURCE", help="the directory to mirror; it is only read")
     sync.add_argument("destination", metavar="s3://BUCKET[/PREFIX]", help="where to")
-    gather.add_options(sync, OPTIONS)
+    add_options(sync, OPTIONS)
+    sync.set_defaults(run=_sync)
+    status = commands.add_parser(
+        "status",
+        help="say what the journal of a mirror knows",
+        usage="asyncmirror status [OPTIONS] (SOURCE s3://BUCKET[/PREFIX] | --journal FILE)",
+        epilog="SOURCE, destination and connection only tell which journal is meant; nothing is sent.",
+        allow_abbrev=False,
+    )
+    status.add_argument("source", metavar="SOURCE", nargs="?", help="as it was given to sync")
+    status.add_argument("destination", metavar="s3://BUCKET[/PREFIX]", nargs="?", help="as it was given to sync")
+    add_options(status, {"options": _STATUS_OPTIONS})
+    status.set_defaults(run=_status)
     return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (`sys.argv` if None) and give its exit code; docs/exit-codes.md lists them."""
     try:
-        return _run(sys.argv[1:] if argv is None else argv, os.environ)
+        arguments = parser().parse_args(argv)
+        command: Callable[[argparse.Namespace, Mapping[str, str]], int] = arguments.run
+        return command(arguments, os.environ)
     except AsyncmirrorError as error:
         complain(str(error))
         return error.exit_code
@@ -69,20 +88,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _BUG
 
 
-def _run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    arguments = parser().parse_args(argv)
-    options = [option for group in OPTIONS.values() for option in group]
-    gathered = gather.gather(arguments.given, gather.from_environment(options, environ))
-    invocation = gather.Invocation(gathered.settings(arguments.source, arguments.destination), gathered.output())
-    if invocation.output.json and sys.stdout is None:
-        # A file that is opened later would get its descriptor, and the lines.
-        raise UsageError("--json writes to stdout, which is closed", hint="give it a file or a pipe")
+def _sync(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    gathered = gather(arguments.given, from_environment((option for group in OPTIONS.values() for option in group), environ))
+    invocation = Invocation(gathered.settings(arguments.source, arguments.destination), gathered.output())
+    if invocation.output.json:
+        _need_stdout()
 
     from asyncmirror.cli import logs, screen, sync  # noqa: PLC0415  lazily: see above
     from asyncmirror.engine.mirror import Mirror  # noqa: PLC0415
 
     logs.configure(invocation.output.log_level, logs.Redactor(environ))
     return sync.run(invocation, screen.choose(invocation.output, environ), Mirror)
+
+
+def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    gathered = gather(arguments.given, from_environment(_STATUS_OPTIONS, environ))
+    _need_stdout()
+
+    from asyncmirror.cli import logs, status  # noqa: PLC0415  lazily: see above
+
+    logs.configure(gathered.output().log_level, logs.Redactor(environ))
+    return status.run(gathered, arguments.source, arguments.destination)
+
+
+def _need_stdout() -> None:
+    if sys.stdout is None:
+        # A file that is opened later would get its descriptor, and the lines.
+        raise UsageError("stdout is closed, and that is where the answer goes", hint="give it a file or a pipe")
 
 
 def _bug(error: Exception) -> None:

@@ -4,6 +4,7 @@ Owns the words. Pure: states and gauges in, lines out; every name in them is esc
 """
 
 import shlex
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from asyncmirror.cli.fold import PROBLEMS, Pace, Rate, State, average, remaining
@@ -73,15 +74,20 @@ def result(state: State) -> list[Line]:
     summary = state.summary
     if summary is None:
         return []
-    lines = [*problems(state), Line(f"{'outcome':<12}{'entries':>16}{'bytes':>12}", "head")]
-    for outcome in Outcome:
-        count = summary.counts.get(outcome, 0)
-        if count or outcome is Outcome.COMPLETE:
-            size = format_size(summary.bytes_by_outcome.get(outcome, 0))
-            lines.append(Line(f"{outcome.name.lower():<12}{count:>16,}{size:>12}", "problem" if outcome in PROBLEMS else ""))
-    lines.append(Line(_sent(summary)))
+    lines = [*problems(state), *table(summary.counts, summary.bytes_by_outcome), Line(_sent(summary))]
     if summary.stopped:
         lines.append(Line("stopped before the end: the same command goes on from here", "head"))
+    return lines
+
+
+def table(counts: Mapping[Outcome, int], sizes: Mapping[Outcome, int]) -> list[Line]:
+    """How many entries and bytes there are of each outcome that occurred, and of complete ones in any case."""
+    lines = [Line(f"{'outcome':<12}{'entries':>16}{'bytes':>12}", "head")]
+    for outcome in Outcome:
+        count = counts.get(outcome, 0)
+        if count or outcome is Outcome.COMPLETE:
+            size = format_size(sizes.get(outcome, 0))
+            lines.append(Line(f"{outcome.name.lower():<12}{count:>16,}{size:>12}", "problem" if outcome in PROBLEMS else ""))
     return lines
 
 

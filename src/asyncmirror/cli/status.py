@@ -1,0 +1,128 @@
+"""`asyncmirror status`: what the journal of a mirror knows, as text or as one JSON object on stdout.
+
+Owns which journal is meant, and both forms. The JSON object's keys are kept: other programs read them. Paths are written as in
+`cli.json_lines`, times in seconds since the epoch, sizes in bytes. Knows no SQL and nothing of how a run is asked.
+"""
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from asyncmirror.cli import read
+from asyncmirror.cli.fold import PROBLEMS, PROBLEMS_KEPT
+from asyncmirror.cli.gather import Gathered
+from asyncmirror.cli.json_lines import dump
+from asyncmirror.cli.report import duration, problem, table
+from asyncmirror.cli.text import decode, show_line, show_name
+from asyncmirror.engine.journals import belongs, default_journal
+from asyncmirror.engine.status import Status, read_status
+from asyncmirror.errors import UsageError
+from asyncmirror.events import Settled
+from asyncmirror.settings import Connection, Destination, format_size
+
+_STDOUT = 1
+_OUTPUT_LOST = 4
+
+
+def run(gathered: Gathered, source: str | None, destination: str | None) -> int:
+    """Write what is known; gives the exit code.
+
+    Raises:
+        UsageError: It is not told which journal is meant, or there is none.
+        JournalError: It can't be read.
+    """
+    journal = locate(gathered, source, destination)
+    if gathered.output().json:
+        text = dump(to_json(read_status(journal)))
+    else:
+        text = "".join(line + "\n" for line in lines(read_status(journal, PROBLEMS_KEPT))).encode("utf-8")
+    try:
+        sys.stdout.buffer.write(text)
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)  # else the interpreter would try again, and complain, when it ends
+        return _OUTPUT_LOST
+    return 0
+
+
+def locate(gathered: Gathered, source: str | None, destination: str | None) -> Path:
+    """The journal that is meant: the one named, or the one that `sync` makes for this source and destination.
+
+    Raises:
+        UsageError: Neither is told, or both.
+    """
+    named = gathered.sections.get("settings", {}).get("journal")
+    if source is None and isinstance(named, Path):
+        return named
+    if source is None or destination is None:
+        raise UsageError("SOURCE and s3://BUCKET[/PREFIX] must be given, or else --journal FILE")
+    if isinstance(named, Path):
+        return named
+    connection = gathered.fill(Connection(), "connection")
+    return default_journal(belongs(read.path(source), Destination.parse(destination), connection))
+
+
+def to_json(status: Status) -> dict[str, object]:
+    """The JSON object."""
+    running, last = status.running, status.last_run
+    return {
+        "source": status.source,
+        "destination": status.destination,
+        "endpoint": status.endpoint,
+        "journal": status.journal,
+        "running": running and {"pid": running.pid, "host": running.host, "since": running.since},
+        "last_run": last and last._asdict(),
+        "outcomes": {
+            outcome.name.lower(): {"count": count, "bytes": status.sizes.get(outcome, 0)}
+            for outcome, count in sorted(status.counts.items())
+        },
+        "uploads": [{**upload._asdict(), "path": decode(upload.path)} for upload in status.uploads],
+        "problems": [
+            {"path": decode(trouble.path), "outcome": trouble.outcome.name.lower(), "reason": trouble.reason}
+            for trouble in status.troubles
+        ],
+    }
+
+
+def lines(status: Status) -> Iterator[str]:
+    """The text, with the first uploads and problems."""
+    yield f"source       {show_line(status.source)}"
+    yield f"destination  {show_line(status.destination)}"
+    yield f"endpoint     {show_line(status.endpoint) or 'AWS'}"
+    yield f"journal      {show_line(status.journal)}"
+    yield f"last run     {_last_run(status)}"
+    yield ""
+    yield from (line.text for line in table(status.counts, status.sizes))
+    if status.uploads:
+        yield ""
+        yield f"unfinished uploads: {len(status.uploads):,}"
+        for upload in status.uploads[:PROBLEMS_KEPT]:
+            yield f"{format_size(upload.confirmed)} of {format_size(upload.size)}: {show_name(upload.path)}"
+    if status.troubles:
+        yield ""
+        for trouble in status.troubles:
+            yield problem(Settled(trouble.path, "", trouble.outcome, 0, trouble.reason))
+    more = max(0, sum(status.counts.get(outcome, 0) for outcome in PROBLEMS) - len(status.troubles))
+    if more or len(status.uploads) > PROBLEMS_KEPT:
+        yield f"asyncmirror status --journal {show_line(shlex.quote(status.journal))} --json lists all"
+
+
+def _last_run(status: Status) -> str:
+    last, running = status.last_run, status.running
+    if running is not None:
+        return f"going on since {_moment(running.since)}: process {running.pid} on {show_line(running.host)}"
+    if last is None:
+        return "none"
+    began = f"began {_moment(last.started)} on {show_line(last.host)}"
+    if last.ended is None:
+        return f"{began}, was killed: the same sync goes on from there"
+    code = last.summary.get("exit_code") if last.summary else None
+    ended = f"{began}, ended after {duration(last.ended - last.started)}"
+    return ended if code is None else f"{ended} with exit code {code}"
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
