@@ -15,12 +15,13 @@ _SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY
 _FOREIGN = ("aioboto3", "aiobotocore", "aiohttp", "boto3", "botocore", "s3transfer", "urllib3")
 _HIDDEN = "[hidden]"
 # A header or a query parameter that authenticates, as it stands in a dump of headers, a dictionary's repr or a URL. The value
-# ends at a quote, at the end of the line or at a parameter's end; Authorization holds blanks and commas.
+# ends at a quote, at the end of the line or at a parameter's end; Authorization holds blanks and commas. A comma parts name
+# and value only behind a quote, in a tuple's repr: in a hint, names of variables are followed by commas, too.
 _AUTHENTICATION = re.compile(
     r"""(?ix)
     ( (?:proxy-)?authorization | x-amz-security-token | x-amz-signature | x-amz-credential
     | aws_?secret_?access_?key | aws_?session_?token )
-    ( ["']? \s* [:=,] \s* b?["']? )
+    ( ["']? \s* [:=] \s* b?["']? | ["'] \s* , \s* b?["'] )
     ( [^"'&\r\n]+ )
     """
 )
