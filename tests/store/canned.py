@@ -56,6 +56,8 @@ async def serving(answer: Answer) -> AsyncIterator[Server]:
                     break
                 writer.write(reply)
                 await writer.drain()
+                if b"Connection: close" in reply:
+                    break
         writer.close()
         tasks.discard(task)
 

@@ -15,6 +15,7 @@ from asyncmirror.settings import Connection, ObjectOptions
 from asyncmirror.store.memory import MemoryStore
 from asyncmirror.store.port import Store
 from asyncmirror.store.s3 import S3Store
+from asyncmirror.store.wire.store import WireStore
 from asyncmirror.testing import S3Server, ServerConfig
 from asyncmirror.testing.moto import MotoServer
 from tests.store.contract import BucketContract, Case, ListingContract, MultipartContract, ObjectContract, Open, Subject, Traits
@@ -37,6 +38,10 @@ class Site:
 
 def sdk(site: Site, bucket: str) -> AbstractAsyncContextManager[Store]:
     return S3Store(bucket, Connection(endpoint_url=site.url), ObjectOptions(), 16)
+
+
+def wire(site: Site, bucket: str) -> AbstractAsyncContextManager[Store]:
+    return WireStore(bucket, Connection(endpoint_url=site.url), ObjectOptions(), 16)
 
 
 @asynccontextmanager
@@ -108,7 +113,7 @@ def memory() -> Subject:
     return Subject(STRICT, typed, remote=False)
 
 
-ADAPTERS = {"sdk": sdk}
+ADAPTERS = {"sdk": sdk, "wire": wire}
 SITES = {"moto": moto, "strict": strict, "real": real}
 SUBJECTS = [
     pytest.param(("", "memory"), id="memory"),

@@ -153,7 +153,7 @@ class S3Store:
             parts, following = await self._call("ListParts", key, request, values.read_parts)
             for part in parts:
                 yield part
-            if not following:
+            if following is None:
                 return
             if following <= marker:
                 raise _stuck("ListParts", key)

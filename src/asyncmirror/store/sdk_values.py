@@ -80,10 +80,10 @@ class Markers(TypedDict, total=False):
 
 
 class PartsPage(NamedTuple):
-    """A page of ListParts; `following` is 0 on the last."""
+    """A page of ListParts; `following` is None on the last."""
 
     parts: list[RemotePart]
-    following: int
+    following: int | None
 
 
 class ObjectsPage(NamedTuple):
@@ -172,7 +172,7 @@ def read_head(key: str, answer: "HeadObjectOutputTypeDef") -> RemoteObject:
 def read_parts(page: "ListPartsOutputTypeDef") -> PartsPage:
     """A page of ListParts."""
     parts = [RemotePart(part["PartNumber"], part["Size"], part["ETag"].strip('"')) for part in page.get("Parts", ())]
-    return PartsPage(parts, int(page["NextPartNumberMarker"]) if page["IsTruncated"] else 0)
+    return PartsPage(parts, int(page["NextPartNumberMarker"]) if page["IsTruncated"] else None)
 
 
 def read_objects(page: "ListObjectsV2OutputTypeDef") -> ObjectsPage:

@@ -18,7 +18,6 @@ from asyncmirror.errors import BucketError, CredentialsError, UntrustedError
 from asyncmirror.settings import Connection
 
 if TYPE_CHECKING:
-    import aioboto3
     from aiobotocore.session import AioSession
     from types_aiobotocore_s3 import S3Client
 
@@ -120,7 +119,8 @@ async def open_session(bucket: str, connection: Connection, max_connections: int
             client = await stack.enter_async_context(
                 session.client(
                     "s3",
-                    region_name=connection.region or session.region_name or _DEFAULT_REGION,
+                    # AWS_REGION is what all other SDKs and the services themselves set; botocore reads it not.
+                    region_name=connection.region or os.environ.get("AWS_REGION") or session.region_name or _DEFAULT_REGION,
                     endpoint_url=connection.endpoint_url,
                     verify=ca_bundle,
                     config=sdk_http.SessionConfig(
@@ -139,7 +139,7 @@ async def open_session(bucket: str, connection: Connection, max_connections: int
                     ),
                 )
             )
-            _check_region(client, session)
+            await _check_region(client, core)
             client.meta.events.register("before-call.s3", _keep_to_region)
             endpoint = await _resolve(client, bucket, ca_bundle)
         except (BotoCoreError, ValueError) as error:
@@ -160,13 +160,13 @@ def _keep_to_region(params: dict[str, dict[str, dict[str, bool]]], **_: object) 
     params["context"].setdefault("s3_redirect", {})["redirected"] = True
 
 
-def _check_region(client: "S3Client", session: "aioboto3.Session") -> None:
+async def _check_region(client: "S3Client", session: "AioSession") -> None:
     """Refuse a region that AWS does not have: its name would not resolve, and that says less."""
     region = client.meta.region_name
     host = urlsplit(client.meta.endpoint_url).hostname or ""
     if ".amazonaws." not in host:
         return
-    known = [name for part in session.get_available_partitions() for name in session.get_available_regions("s3", part)]
+    known = [name for part in session.get_available_partitions() for name in await session.get_available_regions("s3", part)]
     if region in known:
         return
     close = difflib.get_close_matches(region, known, n=1)
@@ -179,11 +179,13 @@ def _check_region(client: "S3Client", session: "aioboto3.Session") -> None:
 
 
 async def _resolve(client: "S3Client", bucket: str, ca_bundle: str | None) -> Endpoint:
-    """Ask the SDK where it would send a request for this bucket. A presigned URL is the public way to ask; it goes nowhere."""
+    """Ask the SDK where it would send a request for this bucket. A presigned URL would tell too, but another host's."""
     from botocore.utils import get_environ_proxies  # noqa: PLC0415  see the module's docstring
 
-    signed = await client.generate_presigned_url("head_bucket", Params={"Bucket": bucket})
-    url = signed.partition("?")[0].rstrip("/")
+    operation = client.meta.service_model.operation_model("HeadBucket")
+    context = {"client_config": client.meta.config, "client_region": client.meta.region_name}
+    resolve = client._resolve_endpoint_ruleset  # noqa: SLF001  nothing public tells
+    url = str((await resolve(operation, {"Bucket": bucket}, context))[0]).rstrip("/")
     scheme, host = urlsplit(url)[:2]
     virtual = host != urlsplit(client.meta.endpoint_url).netloc and host.startswith(bucket + ".")
     return Endpoint(
