@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncmirror.testing import Fault, FaultPlan, Kind
@@ -48,13 +48,14 @@ def test_a_rule_may_last_from_one_second_to_another() -> None:
     assert [running.next("PutObject", elapsed=elapsed) is not None for elapsed in (0.5, 1.5, 2.5)] == [False, True, False]
 
 
+@settings(deadline=None)  # seeding a generator per draw is slow on a busy machine
 @given(st.integers(), st.floats(0.2, 0.8))
 def test_chance_replays_from_the_seed(seed: int, probability: float) -> None:
     plan = FaultPlan((Fault("*", Kind.STATUS, probability=probability),), seed)
-    struck = _struck(plan, 300)
-    assert struck == _struck(plan, 300)
-    assert 0.05 < len(struck) / 300 < 0.95
-    assert struck != _struck(FaultPlan(plan.faults, seed + 1), 300)
+    struck = _struck(plan, 100)
+    assert struck == _struck(plan, 100)
+    assert 0.02 < len(struck) / 100 < 0.98
+    assert struck != _struck(FaultPlan(plan.faults, seed + 1), 100)
 
 
 faults = st.builds(
