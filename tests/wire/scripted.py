@@ -187,7 +187,10 @@ def on_uvloop(module: Mapping[str, object]) -> pytest.MarkDecorator:
     tests = [
         test
         for name, test in module.items()
-        if name.startswith("test_") and inspect.iscoroutinefunction(test) and not inspect.signature(test).parameters
+        if name.startswith("test_")
+        and inspect.iscoroutinefunction(test)
+        and not inspect.signature(test).parameters
+        and not hasattr(test, "pytestmark")
     ]
     return pytest.mark.parametrize("test", tests, ids=[test.__name__.removeprefix("test_") for test in tests])
 

@@ -210,7 +210,7 @@ async def test_an_answer_that_nobody_asked_for_closes_the_connection() -> None:
         await peer.gone()
         gone.set()
 
-    async with serving(unasked) as server, wired(server.endpoint()) as wire:
+    async with serving(unasked) as server, wired(server.endpoint(), idle_timeout=60) as wire:
         await put(wire)
         answered.set()
         await gone.wait()

@@ -1,0 +1,77 @@
+"""The whole store with the lean wire in it: bodies go over the wire, all else over aioboto3.
+
+Owns the choice between the two for bodies. The wire serves wherever it can; behind a proxy the SDK does: `sdk_serves`.
+"""
+
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from asyncmirror.model import Body, Checksum, Properties, Stored
+from asyncmirror.settings import Connection, ObjectOptions
+from asyncmirror.store.s3 import S3Store
+from asyncmirror.store.wire.plane import Wire
+
+# Amazon verifies every x-amz-checksum-* ("Checking object integrity in Amazon S3"); of others it is not known beforehand.
+_VERIFIES_CHECKSUMS = (".amazonaws.com", ".amazonaws.com.cn")
+
+
+class WireStore(S3Store):
+    """A bucket over aioboto3, with PutObject and UploadPart over the lean wire. To be entered before use.
+
+    Args:
+        bucket: Its name.
+        connection: Which store, as whom.
+        objects: What is asked of the store for every object.
+        max_connections: Requests that may be under way at once.
+        timeout: Seconds to wait for the answer to a body.
+    """
+
+    def __init__(
+        self, bucket: str, connection: Connection, objects: ObjectOptions, max_connections: int, timeout: float = 60.0
+    ) -> None:
+        super().__init__(bucket, connection, objects, max_connections)
+        self._objects = objects
+        self._timeout = timeout
+        self._wire: Wire | None = None
+        self.sdk_serves = ""
+        """Why bodies go over the SDK; empty where they don't. Known once the store is entered."""
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        if self.endpoint.proxied:
+            self.sdk_serves = "a proxy stands before the store"
+            return self
+        try:
+            self._wire = Wire(
+                self.endpoint,
+                self.credentials,
+                self._objects,
+                timeout=self._timeout,
+                unsigned_payload_over_tls=(urlsplit(self.endpoint.url).hostname or "").endswith(_VERIFIES_CHECKSUMS),
+            )
+        except BaseException as error:
+            await super().__aexit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._wire is not None:
+                await self._wire.close()
+        finally:
+            await super().__aexit__(kind, error, trace)
+
+    async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
+        """See `port.Bodies.put_object`."""
+        if self._wire is None:
+            return await super().put_object(key, body, checksum, properties)
+        return await self._wire.put_object(key, body, checksum, properties)
+
+    async def upload_part(self, key: str, upload_id: str, number: int, body: Body, checksum: Checksum) -> str:
+        """See `port.Bodies.upload_part`."""
+        if self._wire is None:
+            return await super().upload_part(key, upload_id, number, body, checksum)
+        return await self._wire.upload_part(key, upload_id, number, body, checksum)
