@@ -104,21 +104,24 @@ def check_header(path: Path) -> bool:
     return True
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path | None) -> sqlite3.Connection:
     """Open the journal, making it where there is none. Transactions are the caller's to begin and to commit.
+
+    Args:
+        path: The file; None: in memory, to be forgotten.
 
     Raises:
         JournalError: It can't be opened, as `translate` tells.
     """
-    exists = check_header(path)
+    exists = path is not None and check_header(path)
     try:
-        if not exists:
+        if path is not None and not exists:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path or ":memory:", timeout=0, isolation_level=None, check_same_thread=False)
     except OSError as error:
-        raise JournalError(f"cannot be made: {error.strerror}", path=os.fspath(path), hint="choose another place") from None
+        raise JournalError(f"cannot be made: {error.strerror}", path=str(path), hint="choose another with --journal") from None
     except sqlite3.Error as error:
-        raise translate(error, path) from None
+        raise translate(error, path or Path()) from None
     try:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA journal_mode = WAL")
@@ -131,7 +134,7 @@ def connect(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that the header tells the version
     except sqlite3.Error as error:
         connection.close()
-        raise translate(error, path) from None
+        raise translate(error, path or Path()) from None
     return connection
 
 

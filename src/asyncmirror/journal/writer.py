@@ -75,7 +75,7 @@ class Journal:
         self._read_only = read_only
         self._lock = None if read_only and not path.exists() else Lock(path, endpoint)
         try:
-            self._connection = connect(Path(":memory:") if self._lock is None else path)
+            self._connection = connect(None if self._lock is None else path)
             try:
                 self.resumed = self._begin(belongs)
             except BaseException:
