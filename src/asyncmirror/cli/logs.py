@@ -6,9 +6,9 @@ stay at "warning" or above whatever the level, because botocore writes session t
 
 import logging
 import re
-import sys
 from collections.abc import Mapping
 
+from asyncmirror.cli import stderr
 from asyncmirror.cli.text import show_lines
 
 _SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN")
@@ -56,11 +56,8 @@ class _Stderr(logging.Handler):
     """Writes to what `sys.stderr` is at that moment: a live screen puts itself in its place, to keep lines above itself."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; a stderr that is gone can't be told of."""
-        try:
-            sys.stderr.write(self.format(record) + "\n")
-        except OSError:
-            self.handleError(record)
+        """Write one record."""
+        stderr.write([self.format(record)])
 
 
 def configure(level: str, redact: Redactor) -> None:

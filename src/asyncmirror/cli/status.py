@@ -52,7 +52,7 @@ def locate(gathered: Gathered, source: str | None, destination: str | None) -> P
     """The journal that is meant: the one named, or the one that `sync` makes for this source and destination.
 
     Raises:
-        UsageError: Neither is told, or both.
+        UsageError: Neither is told, or only half of it.
     """
     named = gathered.sections.get("settings", {}).get("journal")
     if source is None and isinstance(named, Path):

@@ -1,0 +1,121 @@
+from pathlib import Path
+
+import pytest
+
+from asyncmirror.cli import status
+from asyncmirror.cli.gather import from_environment, gather
+from asyncmirror.cli.main import parser
+from asyncmirror.cli.options import OPTIONS
+from asyncmirror.engine.status import Run, Status, Trouble, Upload
+from asyncmirror.errors import UsageError
+from asyncmirror.journal.lock import Holder
+from asyncmirror.model import Outcome
+
+BARE = Status("/src", "s3://bucket/p", "", "/var/j x.db", None, None, {}, {}, (), ())
+HOSTILE = b"a\xff\x1b[2J"
+FULL = BARE._replace(
+    endpoint="http://127.0.0.1:9",
+    last_run=Run(1000.0, 1075.0, "host", 7, "0.1.0", {"exit_code": 3}),
+    counts={Outcome.COMPLETE: 1200, Outcome.UNREADABLE: 3, Outcome.PENDING: 25},
+    sizes={Outcome.COMPLETE: 5 << 20, Outcome.PENDING: 1 << 30},
+    uploads=tuple(Upload(HOSTILE, 1 << 30, f"id-{number}", 1 << 29) for number in range(25)),
+    troubles=(Trouble(HOSTILE, Outcome.UNREADABLE, "EACCES\n"),),
+)
+
+
+def text(of: Status) -> list[str]:
+    return list(status.lines(of))
+
+
+def test_what_is_known_is_shown_escaped_with_the_first_of_each_list() -> None:
+    lines = text(FULL)
+    assert all(line.isprintable() for line in lines)
+    assert "endpoint     http://127.0.0.1:9" in lines
+    assert "complete               1,200       5 MiB" in lines
+    assert "unfinished uploads: 25" in lines
+    assert lines.count(r"512 MiB of 1 GiB: a\xff\x1b[2J") == 20
+    assert r"unreadable: a\xff\x1b[2J: EACCES\x0a" in lines
+    assert lines[-1] == "asyncmirror status --journal '/var/j x.db' --json lists all"
+
+
+def test_a_journal_that_knows_nothing_is_shown() -> None:
+    assert text(BARE) == [
+        "source       /src",
+        "destination  s3://bucket/p",
+        "endpoint     AWS",
+        "journal      /var/j x.db",
+        "last run     none",
+        "",
+        "outcome              entries       bytes",
+        "complete                   0         0 B",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("known", "begins", "ends"),
+    [
+        (FULL, "last run     began 19", " on host, ended after 1:15 with exit code 3"),
+        (FULL._replace(last_run=Run(0.0, 9.0, "h", 1, "v", None)), "last run     began 19", " on h, ended after 0:09"),
+        (
+            FULL._replace(last_run=Run(0.0, None, "h", 1, "v", None)),
+            "last run     began 19",
+            "the same sync goes on from there",
+        ),
+        (FULL._replace(running=Holder(42, "n1", 0.0)), "last run     going on since 19", ": process 42 on n1"),
+    ],
+)
+def test_the_last_run_is_told(known: Status, begins: str, ends: str) -> None:
+    line = text(known)[4]
+    assert line.startswith(begins)
+    assert line.endswith(ends)
+
+
+def test_the_json_object_has_its_keys() -> None:
+    told = status.to_json(FULL._replace(running=Holder(42, "n1", 5.0), uploads=FULL.uploads[:1]))
+    path = "a\udcff\x1b[2J"
+    assert told == {
+        "source": "/src",
+        "destination": "s3://bucket/p",
+        "endpoint": "http://127.0.0.1:9",
+        "journal": "/var/j x.db",
+        "running": {"pid": 42, "host": "n1", "since": 5.0},
+        "last_run": {
+            "started": 1000.0,
+            "ended": 1075.0,
+            "host": "host",
+            "pid": 7,
+            "version": "0.1.0",
+            "summary": {"exit_code": 3},
+        },
+        "outcomes": {
+            "complete": {"count": 1200, "bytes": 5 << 20},
+            "unreadable": {"count": 3, "bytes": 0},
+            "pending": {"count": 25, "bytes": 1 << 30},
+        },
+        "uploads": [{"path": path, "size": 1 << 30, "upload_id": "id-0", "confirmed": 1 << 29}],
+        "problems": [{"path": path, "outcome": "unreadable", "reason": "EACCES\n"}],
+    }
+    assert status.to_json(BARE)["running"] is None
+
+
+def located(argv: list[str], environ: dict[str, str]) -> Path:
+    arguments = parser().parse_args(["status", *argv])
+    options = [option for group in OPTIONS.values() for option in group]
+    gathered = gather(arguments.given, from_environment(options, environ))
+    return status.locate(gathered, arguments.source, arguments.destination)
+
+
+def test_the_journal_is_the_one_named_or_the_one_that_sync_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert located(["--journal", "/j"], {}) == Path("/j")
+    assert located([], {"ASYNCMIRROR_JOURNAL": "/j"}) == Path("/j")
+    assert located(["/gone", "s3://bucket", "--journal", "/j"], {}) == Path("/j")
+    made = located(["/gone", "s3://bucket"], {})
+    assert made.parent == tmp_path / "asyncmirror"
+    assert located(["/gone", "s3://bucket", "--endpoint-url", "http://127.0.0.1:9"], {}) != made
+
+
+@pytest.mark.parametrize("argv", [[], ["/src"], ["/src", "bucket"], ["/src", "--journal", "/j"]])
+def test_a_journal_that_is_not_told_is_a_usage_error(argv: list[str]) -> None:
+    with pytest.raises(UsageError):
+        located(argv, {})
