@@ -9,16 +9,17 @@ beside it, in the same run; `--tls` everything over TLS; `--profile` shows where
 import argparse
 import asyncio
 import cProfile
+import json
+import os
 import pstats
 import resource
-import ssl
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import cast
+from urllib.parse import urlsplit
 
 import uvloop
 
@@ -31,56 +32,7 @@ from asyncmirror.store.wire.plane import Wire
 
 SMALL = 4 * KIB
 PART = 8 * MIB
-ANSWER = b'HTTP/1.1 200 OK\r\nETag: "0123456789abcdef0123456789abcdef"\r\nContent-Length: 0\r\nServer: null\r\n\r\n'
 KEYS = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", None)
-
-
-class NullServer(asyncio.Protocol):
-    """Counts a body's bytes, throws them away and answers 200. Verifies nothing."""
-
-    def __init__(self) -> None:
-        self._head = b""
-        self._left = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client came."""
-        self._transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes came."""
-        if self._left > len(data):
-            self._left -= len(data)
-            return
-        if self._left:
-            data = data[self._left :]
-            self._answer()
-        data = self._head + data
-        while (end := data.find(b"\r\n\r\n")) >= 0:
-            head = data[:end].lower()
-            at = head.index(b"content-length:") + 15
-            size = int(head[at:].partition(b"\r\n")[0])
-            data = data[end + 4 :]
-            if len(data) < size:
-                self._left, data = size - len(data), b""
-                break
-            data = data[size:]
-            self._answer()
-        self._head = data
-
-    def _answer(self) -> None:
-        self._left = 0
-        self._transport.write(ANSWER)
-
-
-async def serve(certificate: str | None) -> None:
-    """Serve until killed; prints the port."""
-    context = None
-    if certificate:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(certificate)
-    server = await asyncio.get_running_loop().create_server(NullServer, "127.0.0.1", 0, ssl=context)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
 
 
 async def spread(count: int, workers: int, act: Callable[[int], Awaitable[object]]) -> None:
@@ -168,11 +120,7 @@ def main() -> None:
     parser.add_argument("--peer", action="store_true")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--stdlib", action="store_true", help="asyncio's own event loop in the client")
-    parser.add_argument("--serve", metavar="CERTIFICATE", nargs="?", const="", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve is not None:
-        uvloop.run(serve(options.serve))
-        return
     with tempfile.TemporaryDirectory() as folder:
         authority = certificate = None
         if options.tls:
@@ -182,11 +130,12 @@ def main() -> None:
             authority, certificate = str(Path(folder, "ca.pem")), str(Path(folder, "server.pem"))
             issuer.cert_pem.write_to_path(authority)
             issuer.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(certificate)
-        command = [sys.executable, __file__, "--serve", *([certificate] if certificate else [])]
+        command = [sys.executable, "-m", "asyncmirror.testing", "--profile", "null", "--bucket", "bucket"]
+        command += ["--tls-cert", certificate, "--tls-key", certificate] if certificate else []
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             assert server.stdout is not None
-            port = int(server.stdout.readline())
+            port = urlsplit(json.loads(server.stdout.readline())["url"]).port or 0
             (asyncio.run if options.stdlib else uvloop.run)(run(options, port, authority))
         finally:
             server.kill()
@@ -194,7 +143,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    import os
-
     os.environ.update(AWS_ACCESS_KEY_ID=KEYS.access_key, AWS_SECRET_ACCESS_KEY=KEYS.secret_key)
     main()

@@ -35,8 +35,9 @@ async def test_a_head_cut_short_is_no_answer() -> None:
         await peer.send(OK[:-2])
 
     async with serving(cut) as server, wired(server.endpoint()) as wire:
-        with pytest.raises(ConnectionFaultError, match="inside the answer"):
-            await put(wire)
+        with pytest.raises(ConnectionFaultError, match="inside the answer") as caught:
+            await put(wire, "some/key")
+        assert (caught.value.op, caught.value.path) == ("PutObject", "some/key")
         assert len(server.requests) == 1  # a byte of an answer had come: whether to send again is not the wire's to decide
 
 

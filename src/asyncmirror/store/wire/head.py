@@ -21,6 +21,8 @@ class Form(NamedTuple):
 
     fields: str
     signed: str
+    checksum: bytes
+    """The name of the checksum's header."""
     metadata: tuple[str, ...] = ()
 
 
@@ -54,7 +56,8 @@ def make_form(fixed: Mapping[str, str], algorithm: Algorithm, metadata: Mapping[
     values = {name: canonical_value(value).replace("%", "%%") for name, value in fixed.items() if check_value(name, value)}
     gaps = (algorithm.header, "x-amz-content-sha256", "x-amz-date", *("x-amz-meta-" + name.lower() for name in names))
     lines = sorted((values | dict.fromkeys(gaps, "%s")).items())
-    return Form("".join(f"{name}:{value}\n" for name, value in lines), ";".join(name for name, _ in lines), names)
+    fields = "".join(f"{name}:{value}\n" for name, value in lines)
+    return Form(fields, ";".join(name for name, _ in lines), algorithm.header.encode(), names)
 
 
 def check_value(name: str, value: str) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias
 
-from asyncmirror.checksum import from_header, to_header
+from asyncmirror.checksum import to_header
 from asyncmirror.errors import CorruptedError, CredentialsError, RejectedError, ServerFaultError, StoreError
 from asyncmirror.model import Algorithm, Body, Checksum, Properties, Stored
 from asyncmirror.settings import ObjectOptions
@@ -107,23 +107,21 @@ class Wire:
 
     async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
         """Store one object; see `port.Bodies`."""
-        op = "PutObject"
-        answer = await self._send(op, key, "", body, checksum, properties)
-        etag = self._etag(op, key, answer)
-        said = answer.headers.get(checksum.algorithm.header.encode())
-        return Stored(etag, None if said is None else from_header(checksum.algorithm, said.decode("ascii", "replace")))
+        etag, told = await self._send("PutObject", key, "", body, checksum, properties)
+        return Stored(etag, checksum if told else None)
 
     async def upload_part(self, key: str, upload_id: str, number: int, body: Body, checksum: Checksum) -> str:
         """Store one part; see `port.Bodies`."""
-        op = "UploadPart"
         query = encode_query((("partNumber", str(number)), ("uploadId", upload_id)))
-        return self._etag(op, key, await self._send(op, key, query, body, checksum, None))
+        etag, _ = await self._send("UploadPart", key, query, body, checksum, None)
+        return etag
 
     # A request
 
     async def _send(
         self, op: str, key: str, query: str, body: Body, checksum: Checksum, properties: Properties | None
-    ) -> Answer:
+    ) -> tuple[str, bool]:
+        """Send a body, correct what can be corrected; gives the ETag, and whether the store told our checksum again."""
         try:
             path = encode_path(key)
         except UnicodeEncodeError as error:
@@ -136,7 +134,12 @@ class Wire:
                     await self._renew(self._signer)
                 place, signer, offset = self._place, self._signer, self._skew
                 form = self._form(checksum.algorithm, properties)
-                payload = await self._payload(body, checksum)
+                if self._unsigned_over_tls and place.tls:
+                    payload = UNSIGNED_PAYLOAD
+                elif checksum.algorithm is Algorithm.SHA256:
+                    payload = checksum.digest.hex()
+                else:
+                    payload = _sha256(body) if len(body) <= _INLINE_HASH else await asyncio.to_thread(_sha256, body)
                 metadata = _NO_METADATA if properties is None else properties.metadata
                 head = render(form, signer, place.path + path, query, len(body), value, payload, self._now(), metadata)
                 answer = await self._pool.request(head, body, self._timeout)
@@ -147,16 +150,13 @@ class Wire:
         except StoreError as error:
             error.op, error.path = op, key
             raise
-        said = answer.headers.get(checksum.algorithm.header.encode())
-        if said is not None and said != value.encode():
-            raise CorruptedError("the store confirms another checksum than was sent", op=op, path=key, status=200)
-        return answer
-
-    def _etag(self, op: str, key: str, answer: Answer) -> str:
+        told = answer.headers.get(form.checksum)
+        if told is not None and told != value.encode():
+            raise CorruptedError("the store confirms another checksum than was sent", op=op, path=key, status=_OK)
         etag = answer.headers.get(b"etag", b"").decode("latin-1").strip('"')
         if not etag:
-            raise ServerFaultError("the answer has no ETag", op=op, path=key, status=answer.status)
-        return etag
+            raise ServerFaultError("the answer has no ETag", op=op, path=key, status=_OK)
+        return etag, told is not None
 
     def _form(self, algorithm: Algorithm, properties: Properties | None) -> Form:
         names = None if properties is None else (properties.content_type, *properties.metadata)
@@ -175,15 +175,6 @@ class Wire:
                 self._forms.clear()
             form = self._forms[algorithm, names] = make_form(fixed, algorithm, metadata)
         return form
-
-    async def _payload(self, body: Body, checksum: Checksum) -> str:
-        if self._unsigned_over_tls and self._place.tls:
-            return UNSIGNED_PAYLOAD
-        if checksum.algorithm is Algorithm.SHA256:
-            return checksum.digest.hex()
-        if len(body) > _INLINE_HASH:
-            return await asyncio.to_thread(_sha256, body)
-        return hashlib.sha256(body).hexdigest()
 
     def _now(self) -> str:
         second = int(self._clock() + self._skew)
