@@ -22,7 +22,7 @@ from asyncmirror.engine.planner import Plan, Planner
 from asyncmirror.engine.recorder import Recorder
 from asyncmirror.engine.tally import Tally
 from asyncmirror.errors import AsyncmirrorError, first
-from asyncmirror.events import Event, Progress, Settled, Started, Summary
+from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary
 from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Outcome
 from asyncmirror.plan.filters import Filters
@@ -134,6 +134,8 @@ class Mirror:
         options, threads = self._settings, self._settings.tuning.scanners
         self._walker = Walker(self._beneath, self._filters, options.symlinks, options.stubs, self._emit, threads)
         yield self._started
+        for notice in self._store.notices:
+            yield Notice(notice)
         self._task = asyncio.create_task(self._stages())
         try:
             while events := await self._outbox.take(_EVENTS):

@@ -11,14 +11,15 @@ from asyncmirror.settings import Settings
 from asyncmirror.store.limit import LimitedStore
 from asyncmirror.store.port import Store
 from asyncmirror.store.retry import RetryingStore
-from asyncmirror.store.s3 import S3Store
+from asyncmirror.store.wire.store import WireStore
 
 
 class Assembled(NamedTuple):
-    """What to send requests to, and the gauges of what was sent."""
+    """What to send requests to, the gauges of what was sent, and what the user should know of it."""
 
     store: Store
     limited: LimitedStore
+    notices: tuple[str, ...] = ()
 
 
 @asynccontextmanager
@@ -32,11 +33,12 @@ async def assemble(settings: Settings, own: Store | None = None) -> AsyncIterato
     if own is not None:
         yield _decorate(own, settings)
         return
-    adapter = S3Store(settings.destination.bucket, settings.connection, settings.objects, tuning.concurrency)
-    async with adapter:
-        yield _decorate(adapter, settings)
+    bucket, timeout = settings.destination.bucket, tuning.request_timeout
+    async with WireStore(bucket, settings.connection, settings.objects, tuning.concurrency, timeout) as adapter:
+        slow = f"uploads go through the SDK, which is slower: {adapter.sdk_serves}" if adapter.sdk_serves else ""
+        yield _decorate(adapter, settings, slow)
 
 
-def _decorate(adapter: Store, settings: Settings) -> Assembled:
+def _decorate(adapter: Store, settings: Settings, *notices: str) -> Assembled:
     limited = LimitedStore(adapter, settings.tuning.concurrency, settings.tuning.request_timeout)
-    return Assembled(RetryingStore(limited, settings.tuning), limited)
+    return Assembled(RetryingStore(limited, settings.tuning), limited, tuple(filter(None, notices)))
