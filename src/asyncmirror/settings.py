@@ -22,6 +22,7 @@ MIN_PART_SIZE = 5 * MIB
 MAX_PART_SIZE = 5 * GIB
 """S3's largest part, and its largest single PUT."""
 
+_SIZES = frozenset({"part_size", "multipart_threshold", "max_memory"})
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)(B?)", re.IGNORECASE)
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 # AWS, "Bucket naming rules", and what compatible stores allow beyond them (upper case, underscores: Ceph RGW).
@@ -143,7 +144,8 @@ class Tuning:
             value = getattr(self, name)
             if not least <= value <= most:
                 flag = "--" + name.replace("_", "-")
-                raise UsageError(f"{flag} is {value}; it must be from {least} to {most}")
+                show = format_size if name in _SIZES else str
+                raise UsageError(f"{flag} is {show(value)}; it must be from {show(least)} to {show(most)}")
         if self.part_size > self.max_memory:
             raise UsageError(
                 f"--part-size {format_size(self.part_size)} does not fit into --max-memory {format_size(self.max_memory)}",
