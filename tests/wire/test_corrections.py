@@ -194,6 +194,25 @@ async def test_credentials_are_asked_for_again_before_they_expire_and_not_for_ea
         assert asked == 2
         assert "Credential=AK1/" in server.requests[4].headers["authorization"]
         assert "Credential=AK2/" in server.requests[5].headers["authorization"]
+        now -= 7200  # somebody set the clock
+        await put(wire)
+        assert asked == 3
+
+
+async def test_many_requests_at_once_ask_for_credentials_once() -> None:
+    now, asked = 1_700_000_000.0, 0
+
+    async def provide() -> Credentials:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0)
+        return KEYS
+
+    async with serving(script()) as server, wired(server.endpoint(), provide, clock=lambda: now) as wire:
+        for expected in (1, 2):
+            await asyncio.gather(*(put(wire) for _ in range(20)))
+            assert asked == expected
+            now += 31
 
 
 async def test_no_credentials_send_no_signature() -> None:

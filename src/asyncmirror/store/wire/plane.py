@@ -130,8 +130,8 @@ class Wire:
         corrected: set[str] = set()
         try:
             while True:
-                if self._clock() >= self._ask_at:
-                    await self._renew(self._signer)
+                if self._is_due():
+                    await self._renew(self._signer, expired=False)
                 place, signer, offset = self._place, self._signer, self._skew
                 form = self._form(checksum.algorithm, properties)
                 if self._unsigned_over_tls and place.tls:
@@ -213,16 +213,20 @@ class Wire:
                 self._skew = ahead
         elif code in _EXPIRED and "credentials" not in corrected:
             corrected.add("credentials")
-            await self._renew(signer)
+            await self._renew(signer, expired=True)
             if self._signer is signer:
                 raise error
         else:
             raise error
 
-    async def _renew(self, used: Signer | None) -> None:
-        """Ask for credentials, unless somebody else has, since `used` was in use, got others."""
+    def _is_due(self) -> bool:
+        # A clock that was set back must not put the next question off.
+        return not 0.0 < self._ask_at - self._clock() <= _ASK_AGAIN
+
+    async def _renew(self, used: Signer | None, *, expired: bool) -> None:
+        """Ask for credentials, unless another request has just done so: these differ from `used`, or they are not `expired`."""
         async with self._asking:
-            if self._ask_at and self._signer is not used:
+            if (expired and self._signer is not used) or not (expired or self._is_due()):
                 return
             found = await self._provider()
             self._ask_at = self._clock() + _ASK_AGAIN
