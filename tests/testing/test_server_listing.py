@@ -16,7 +16,7 @@ KEYS = st.lists(st.text("ab/é", min_size=1, max_size=6), unique=True)
 def test_pages_tell_everything_once_and_in_order(keys: list[str], prefix: str, delimiter: str, limit: int) -> None:
     told: list[str] = []
     after = ""
-    while True:
+    for _ in range(len(keys) + 1):
         found = page(sorted(keys), prefix=prefix, after=after, delimiter=delimiter, limit=limit)
         assert len(found.keys) + len(found.prefixes) <= limit
         told += sorted([*found.keys, *found.prefixes])
@@ -47,6 +47,7 @@ async def test_both_versions_page_through_awkward_keys(server: S3Server, boto: B
 async def _pages(boto: Boto, operation: str, **arguments: Any) -> list[dict[str, Any]]:
     pages = [await boto(operation, Bucket="bucket", **arguments)]
     while pages[-1]["IsTruncated"]:
+        assert len(pages) < 10, "the listing does not come to its end"
         if operation == "list_objects_v2":
             more = {"ContinuationToken": pages[-1]["NextContinuationToken"]}
         else:

@@ -121,14 +121,13 @@ async def test_uploads_are_listed_page_by_page(server: S3Server, boto: Boto) -> 
     ids = [(await _begin(boto, key))["UploadId"] for key in ("p/a", "p/a", "p/b", "q")]
     server.reconfigure(page_size=1)
     found: list[str] = []
-    markers: dict[str, str] = {}
-    while True:
+    answer: dict[str, Any] = {}
+    markers: dict[str, Any] = {}
+    for _ in range(3):
         answer = await boto("list_multipart_uploads", Bucket="bucket", Prefix="p/", **markers)
         found += [upload["UploadId"] for upload in answer["Uploads"]]
-        if not answer["IsTruncated"]:
-            break
-        markers = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
-    assert found == ids[:3]
+        markers = {"KeyMarker": answer.get("NextKeyMarker"), "UploadIdMarker": answer.get("NextUploadIdMarker")}
+    assert (found, answer["IsTruncated"]) == (ids[:3], False)
 
 
 async def test_abort_and_lifecycle_end_an_upload(server: S3Server, boto: Boto) -> None:
