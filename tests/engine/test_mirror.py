@@ -545,6 +545,16 @@ async def test_a_drain_finishes_what_is_in_flight_and_counts_the_rest(house: Hou
     assert resumed.count(Outcome.COMPLETE) == 3000 - done
 
 
+async def test_a_drain_before_the_run_begins_lets_nothing_begin(house: House) -> None:
+    house.write("a", b"x")
+    async with Mirror(house.settings, house.store) as mirror:
+        mirror.drain()
+        events = [event async for event in mirror.run()]
+    assert not house.store.sent
+    assert isinstance(events[-1], Summary)
+    assert events[-1].stopped
+
+
 async def test_the_gauges_add_up(house: House) -> None:
     for n in range(20):
         house.write(f"f{n}", b"xy")

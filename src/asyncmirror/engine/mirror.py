@@ -8,7 +8,7 @@ arrow is a bounded channel. What the stages do is theirs; this room knows only t
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -62,6 +62,7 @@ class Mirror:
         self._fatal: AsyncmirrorError | None = None
         self._scanning = True
         self._working = True
+        self._ready = False
         self._stopped = False
         self._scanned = 0
         self._scanned_bytes = 0
@@ -118,7 +119,7 @@ class Mirror:
         summary = self._summary
         self._journal.close(None if summary is None else summarize(summary))
 
-    async def run(self) -> AsyncIterator[Event]:
+    async def run(self) -> AsyncGenerator[Event, None]:
         """Mirror. Gives events as they become true; the last is always a `Summary`.
 
         Raises:
@@ -133,6 +134,9 @@ class Mirror:
         self._planner = Planner(self._settings, self._filters, self._journal)
         options, threads = self._settings, self._settings.tuning.scanners
         self._walker = Walker(self._beneath, self._filters, options.symlinks, options.stubs, self._emit, threads)
+        self._ready = True
+        if self._stopped:
+            self.drain()  # asked for before there was anything to drain
         yield self._started
         for notice in self._store.notices:
             yield Notice(notice)
@@ -152,7 +156,7 @@ class Mirror:
     def drain(self) -> None:
         """Begin nothing new, finish the requests in flight, then end; resumable."""
         self._stopped = True
-        if self._task is not None:
+        if self._ready:
             self._uploader.draining = True
             self._walker.stop()
             self._plans.close()
@@ -167,7 +171,7 @@ class Mirror:
 
     def progress(self) -> Progress:
         """The gauges now."""
-        running = self._task is not None
+        running = self._ready
         return Progress(
             scanning=self._scanning,
             scanned=self._scanned,

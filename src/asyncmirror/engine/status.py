@@ -121,6 +121,8 @@ def read_status(journal: Path, most: int | None = None) -> Status:
 
 def _ask(running: Holder, journal: Path, most: int | None) -> Status:
     who = f"process {running.pid} on {running.host} has the journal"
+    if not running.endpoint:
+        raise JournalError(f"{who} and can't be asked: its path is too long", path=os.fspath(journal), hint="wait for its end")
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.settimeout(_PATIENCE)

@@ -1,0 +1,82 @@
+import asyncio
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from asyncmirror.engine import status
+from asyncmirror.engine.answer import socket_path
+from asyncmirror.engine.mirror import Mirror
+from asyncmirror.engine.status import Run, Status, Trouble, Upload, from_json, read_status, to_json
+from asyncmirror.errors import JournalError, UsageError
+from asyncmirror.journal.lock import Holder, Lock
+from asyncmirror.model import Outcome
+from tests.engine.house import House
+
+
+async def test_a_finished_run_is_read_from_the_file(house: House) -> None:
+    house.write("a", b"xyz")
+    (house.root / "link\xff").symlink_to("a")
+    await house.run()
+    assert house.settings.journal is not None
+    found = read_status(house.settings.journal)
+    assert found.destination == "s3://bucket/pre"
+    assert found.running is None
+    assert found.counts == {Outcome.COMPLETE: 1, Outcome.UNSUPPORTED: 1}
+    assert found.sizes == {Outcome.COMPLETE: 3, Outcome.UNSUPPORTED: 0}
+    assert found.troubles[0].path == "link\xff".encode()
+    assert found.last_run is not None
+    assert found.last_run.summary is not None
+    assert found.last_run.summary["exit_code"] == 3
+
+
+async def test_a_run_that_is_going_on_answers_itself(house: House) -> None:
+    house.write("a", b"xyz")
+    path = house.settings.journal
+    assert path is not None
+    async with Mirror(house.settings, house.store) as mirror:
+        async for _ in mirror.run():
+            pass
+        assert stat.S_IMODE(os.stat(socket_path(path)).st_mode) == 0o600
+        found = await asyncio.to_thread(read_status, path)
+        assert found.running is not None
+        assert found.running.pid == os.getpid()
+        assert found.counts == {Outcome.COMPLETE: 1}
+        with pytest.raises(JournalError, match="does not answer"):
+            await asyncio.to_thread(status._ask, Holder(1, "h", 0.0, str(path) + ".nothing"), path, None)
+    assert not [name for name in os.listdir(path.parent) if name.endswith(".sock")]
+
+
+async def test_only_so_many_troubles_as_asked_for(house: House) -> None:
+    for n in range(5):
+        (house.root / f"link{n}").symlink_to("x")
+    await house.run()
+    assert len(read_status(house.settings.journal or Path(), 2).troubles) == 2
+
+
+def test_no_journal_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no journal"):
+        read_status(tmp_path / "none.sqlite")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_process_that_can_not_be_asked_is_named(tmp_path: Path) -> None:
+    lock = Lock(tmp_path / "j")
+    with pytest.raises(JournalError, match=f"process {os.getpid()} on .* can't be asked"):
+        read_status(tmp_path / "j")
+    lock.release()
+
+
+async def test_a_path_too_long_for_a_socket_is_no_hindrance(house: House, tmp_path: Path) -> None:
+    house.write("a", b"x")
+    ran = await house.run(house.options(journal=tmp_path / ("j" * 120)))
+    assert ran.summary.exit_code == 0
+
+
+def test_a_report_survives_the_socket() -> None:
+    run = Run(1.5, None, "host", 7, "0.1", {"complete": 1})
+    uploads = (Upload(b"\xff/a", 10, "id", 5),)
+    report = Status("s", "d", "e", "j", None, run, {Outcome.FAILED: 1}, {Outcome.FAILED: 2}, uploads, ())
+    report = report._replace(troubles=(Trouble(b"\xfe\n", Outcome.FAILED, "why"),))
+    assert from_json(to_json(report)) == report
