@@ -15,7 +15,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import IO, NoReturn
 
-from asyncmirror.settings import MIB, format_size
+from asyncmirror.settings import MIB, Tuning, format_size
 from demonstration.evidence import Resent, compare, read_journal, regular_files, sent_again
 from demonstration.processes import DemoError, Run, Server, child, half_done, sync, sync_and_kill
 from demonstration.tree import make_tree
@@ -86,7 +86,9 @@ class Story:
 
     def _kill(self) -> int:
         head("1  asyncmirror sync, killed with SIGKILL in the middle")
-        seconds = sync_and_kill(self.command, self.server, half_done(self.total), self.errors)
+        multipart = any(size >= Tuning().multipart_threshold for _, size in self.files.values())
+        half = half_done(self.total, multipart=multipart)
+        seconds = sync_and_kill(self.command, self.server, half, self.errors)
         requests = self.server.settle()
         arrived = sum(request.length for request in requests if request.status == HTTPStatus.OK)
         say("killed after", f"{seconds:.1f} s")

@@ -90,14 +90,14 @@ def environment() -> dict[str, str]:
     return kept | ours
 
 
-def half_done(total: int) -> Callable[[list[Request]], bool]:
-    """Whether half of the bytes have arrived and a multipart upload is under way."""
+def half_done(total: int, *, multipart: bool) -> Callable[[list[Request]], bool]:
+    """Whether half of the bytes have arrived and, where there is any to wait for, a multipart upload is under way."""
 
     def reached(requests: list[Request]) -> bool:
         stored = [request for request in requests if request.status == HTTPStatus.OK]
         begun = {request.upload_id for request in stored if request.part}
         ended = {request.upload_id for request in stored if request.method == "POST"}
-        return sum(request.length for request in stored) >= total / 2 and bool(begun - ended)
+        return sum(request.length for request in stored) >= total / 2 and (bool(begun - ended) or not multipart)
 
     return reached
 

@@ -101,13 +101,16 @@ def test_the_command_says_its_address_and_ends_on_a_signal(end: signal.Signals, 
     log = tmp_path / "log.jsonl"
     command = [sys.executable, "-m", "asyncmirror.testing.moto", "--bucket", "box", "--log", str(log)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        told = json.loads(process.stdout.readline())
-        assert told["pid"] == process.pid
-        connection = connect(told["url"])
-        assert ask(connection, "PUT", "/box/k", b"v")[0] == 200
-        process.send_signal(end)
-        assert process.communicate(timeout=20) == (b"", b"")
+        try:
+            assert process.stdout is not None
+            told = json.loads(process.stdout.readline())
+            assert told["pid"] == process.pid
+            connection = connect(told["url"])
+            assert ask(connection, "PUT", "/box/k", b"v")[0] == 200
+            process.send_signal(end)
+            assert process.communicate(timeout=20) == (b"", b"")
+        finally:
+            process.kill()  # nothing outlives a test that failed
     assert process.returncode == 0
     connection.close()
     with log.open() as lines:
