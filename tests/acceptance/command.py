@@ -81,6 +81,10 @@ class Running:
         """What it has said on stderr so far."""
         return self._error.read_text(encoding="utf-8", errors="surrogateescape")
 
+    def printed(self) -> str:
+        """What it has written on stdout so far."""
+        return self._output.read_text(encoding="utf-8", errors="surrogateescape")
+
     def wait_said(self, text: str, seconds: float = PATIENCE) -> None:
         """Wait until it has said something on stderr."""
         deadline = time.monotonic() + seconds
