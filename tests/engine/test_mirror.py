@@ -288,6 +288,25 @@ async def test_a_complete_whose_answer_was_lost_is_confirmed_by_its_nonce(house:
     assert (await house.run()).unchanged == {b"big"}
 
 
+async def test_a_complete_that_is_already_in_progress_for_ever_is_confirmed_by_its_nonce(house: House) -> None:
+    house.write("big", BIG)
+
+    def after(sent: Sent) -> None:
+        if sent.op == "CompleteMultipartUpload":
+            house.store.before = in_progress
+            raise ServerFaultError("the answer was lost", status=500)
+
+    def in_progress(sent: Sent) -> None:
+        if sent.op == "CompleteMultipartUpload":
+            raise ServerFaultError("This multipart completion is already in progress", status=500, code="InternalError")
+
+    house.store.after = after
+    ran = await house.run()
+    assert ran.outcome(b"big") is Outcome.COMPLETE
+    assert house.store.ops()["UploadPart"] == 4
+    assert house.store.uploads == 0
+
+
 async def test_a_run_stopped_after_complete_confirms_it_in_the_next(house: House) -> None:
     house.write("big", BIG)
     mirrors: list[Mirror] = []

@@ -95,11 +95,7 @@ class Multipart:
             progress = found or await self._begin(work, opened, make)
             try:
                 return await self._finish(work, opened, progress, sent)
-            except UploadGoneError:
-                # A lifecycle rule or a person aborted it, or it was completed by a request whose answer was lost.
-                confirmed = await self._confirm(work, opened, progress)
-                if confirmed is not None:
-                    return confirmed
+            except UploadGoneError:  # a lifecycle rule or a person aborted it: once more, from the start
                 sent(-sum(receipt.size for receipt in progress.receipts.values()))
                 return await self._finish(work, opened, await self._begin(work, opened, make), sent)
         finally:
@@ -159,15 +155,7 @@ class Multipart:
             sent(sum(receipt.size for receipt in receipts.values()))
             await self._send_parts(work, opened, progress, sent)
             await asyncio.get_running_loop().run_in_executor(self._readers, opened.verify)
-            ordered = [receipts[number] for number in sorted(receipts)]
-            whole = checksum.of_parts(upload.algorithm, ordered)
-            stored = await self._store.complete_multipart_upload(
-                work.key, upload.upload_id, ordered, opened.identity.size, whole
-            )
-            if stored.checksum is not None and stored.checksum.parts == whole.parts and stored.checksum != whole:
-                raise CorruptedError(
-                    "the store's checksum of the object is another", op="CompleteMultipartUpload", path=work.key
-                )
+            return await self._complete(work, opened, progress)
         except (SourceError, StoreError) as error:
             # What is left is of use only where the same bytes may still be sent to the same upload.
             gone = isinstance(error, (UploadGoneError, UnreadableError))
@@ -175,6 +163,24 @@ class Multipart:
                 await self._store.abort_multipart_upload(work.key, upload.upload_id)
                 await self._ledger.commit(Abandon(work.directory, work.file.name))
             raise
+
+    async def _complete(self, work: Work, opened: OpenFile, progress: _Progress) -> Completed:
+        """Make the object of its parts. Where that failed it may have succeeded all the same, the answer being lost."""
+        upload, receipts = progress
+        ordered = [receipts[number] for number in sorted(receipts)]
+        whole = checksum.of_parts(upload.algorithm, ordered)
+        size = opened.identity.size
+        try:
+            stored = await self._store.complete_multipart_upload(work.key, upload.upload_id, ordered, size, whole)
+        except StoreError as error:
+            # Repeated, it is a success (AWS), NoSuchUpload (StorageGRID), "already in progress" for ever (Ceph RGW): the
+            # nonce tells.
+            confirmed = None if error.fatal else await self._confirm(work, opened, progress)
+            if confirmed is None:
+                raise
+            return confirmed
+        if stored.checksum is not None and stored.checksum.parts == whole.parts and stored.checksum != whole:
+            raise CorruptedError("the store's checksum of the object is another", op="CompleteMultipartUpload", path=work.key)
         return Completed(opened.identity, whole, stored.etag, upload.part_size)
 
     async def _send_parts(self, work: Work, opened: OpenFile, progress: _Progress, sent: Callable[[int], None]) -> None:
