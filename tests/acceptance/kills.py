@@ -25,7 +25,10 @@ class Shape(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What came of it. `again` counts what was confirmed and sent again, `early` what was confirmed and not stored."""
+    """What came of it. `again` is what was confirmed and sent again, `early` what was confirmed and not stored.
+
+    `untrue` is what a run told of on stdout and the journal did not hold when the run was dead.
+    """
 
     kills: int
     runs: int
@@ -35,13 +38,14 @@ class Counts(NamedTuple):
     objects_again: list[Piece]
     parts_again: list[Piece]
     early: list[Piece]
+    untrue: list[Piece]
     repeats: int
     uploads_left: int
 
     @property
     def good(self) -> bool:
         """Whether all promises were kept."""
-        return not (self.wrong or self.objects_again or self.parts_again or self.early)
+        return not (self.wrong or self.objects_again or self.parts_again or self.early or self.untrue)
 
     def report(self) -> Iterator[tuple[str, int]]:
         """The figures with their names."""
@@ -53,6 +57,7 @@ class Counts(NamedTuple):
         yield "confirmed objects sent again", len(self.objects_again)
         yield "confirmed parts sent again", len(self.parts_again)
         yield "confirmed before they were stored", len(self.early)
+        yield "told before they were journalled", len(self.untrue)
         yield "bodies repeated, in flight at a kill", self.repeats
         yield "uploads left over in the bucket", self.uploads_left
 
@@ -86,6 +91,7 @@ class Kills:
         self._wrong: list[str] = []
         self._again: list[Piece] = []
         self._early: list[Piece] = []
+        self._untrue: list[Piece] = []
 
     def run(self, kills: int, growth: int) -> Counts:
         """Kill so many runs.
@@ -106,6 +112,7 @@ class Kills:
             [piece for piece in self._again if not piece[1]],
             [piece for piece in self._again if piece[1]],
             self._early,
+            self._untrue,
             self._repeats,
             self._left,
         )
@@ -125,7 +132,9 @@ class Kills:
             requests = self._server.settled()[start:]
             assert code in (0, -9), f"exit code {code}: {run.error}"
             self._account(requests, known, stored)
-            known |= confirmed(journal, self._work / f"journal-{self._runs}", prefix) | told(run)
+            journalled = confirmed(journal, self._work / f"journal-{self._runs}", prefix)
+            self._untrue += sorted(told(run) - journalled)
+            known |= journalled
             self._early += sorted(known - stored)
         files = regular_files(self._tree, prefix)
         self._objects += len(files)
