@@ -1,5 +1,6 @@
 """What goes wrong before or during a run: one line that says what to do, the right exit code, and nothing lost."""
 
+import json
 import os
 import shutil
 import socket
@@ -13,7 +14,7 @@ import pytest
 
 from tests.acceptance.command import Run, Runner, Site, sync
 from tests.acceptance.evidence import regular_files, wrong
-from tests.acceptance.servers import Server
+from tests.acceptance.servers import Server, serve
 
 USAGE, STORE = 2, 4
 
@@ -57,6 +58,7 @@ STORES = {
     ),
     "half the credentials": Case(STORE, ("AWS_SECRET_ACCESS_KEY",), environment={"AWS_SECRET_ACCESS_KEY": ""}),
     "no such profile": Case(STORE, ("--profile", "absent"), ("--profile", "absent")),
+    "CA bundle of the environment missing": Case(STORE, ("AWS_CA_BUNDLE",), environment={"AWS_CA_BUNDLE": "/absent.pem"}),
     "another region": Case(STORE, ("region",), ("--region", "eu-west-1")),
     "no such region": Case(STORE, ("uswest-2", "us-west-2", "--region"), ("--region", "uswest-2"), {"AWS_ENDPOINT_URL": ""}),
 }
@@ -100,6 +102,20 @@ def test_an_endpoint_that_nobody_listens_on(runner: Runner, tree: Path, closed_p
 def test_a_host_that_does_not_resolve(runner: Runner, tree: Path) -> None:
     run = runner.run("sync", tree, "s3://box", "--endpoint-url", "http://absent.invalid", "--max-attempts", "2", seconds=30)
     assert_one_line(run, STORE, "absent.invalid", "--endpoint-url")
+
+
+def test_a_store_that_goes_away(home: Path, tree: Path) -> None:
+    held = {"op": "PutObject", "kind": "stall", "first": 6}
+    with serve("asyncmirror.testing", "--bucket", "box", "--faults", json.dumps({"faults": [held]})) as server:
+        site = Site(server.url, "box")
+        runner = Runner(home, site.environment(home))
+        with runner.start(*sync(tree, site, home / "journal", "--max-attempts", "3", "--concurrency", "4")) as running:
+            assert server.wait(lambda requests: sum(request.stored for request in requests) == 5)
+            server.end()
+            run = running.finish(20)
+    assert_one_line(run, STORE, site.url.rpartition(":")[2], "refused", "--endpoint-url")
+    assert run.summary["complete"] == 5
+    assert run.summary["pending"] == 15
 
 
 def test_a_journal_that_another_process_has(runner: Runner, tree: Path, site: Site, home: Path) -> None:

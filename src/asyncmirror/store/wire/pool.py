@@ -6,6 +6,7 @@ and UploadPart are idempotent. Knows HTTP's exchange, not S3. There are never mo
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from contextlib import suppress
@@ -19,6 +20,7 @@ from asyncmirror.store.wire.tls import TlsLayer
 
 IDLE_TIMEOUT = 4.0
 """Seconds. Below what servers keep by default: Apache 5 s, Ceph RGW (beast) 65 s, nginx 75 s."""
+_HINT = "check --endpoint-url and the network"
 
 
 class _Pooled(Connection):
@@ -159,9 +161,11 @@ class Pool:
             async with asyncio.timeout(self._connect_timeout):
                 await self._handshake(connection, address)
         except TimeoutError as error:
-            raise UnreachableError(f"no connection to {where} within {self._connect_timeout:g} s") from error
+            raise UnreachableError(f"no connection to {where} within {self._connect_timeout:g} s", hint=_HINT) from error
         except OSError as error:
-            raise UnreachableError(f"no connection to {where}: {error.strerror or error}") from error
+            # By number: uvloop puts a text of its own in the place of the system's.
+            said = os.strerror(error.errno).lower() if error.errno else str(error)
+            raise UnreachableError(f"no connection to {where}: {said}", hint=_HINT) from error
         return connection
 
     async def _handshake(self, connection: _Pooled, address: Address) -> None:
