@@ -36,10 +36,10 @@ def scanned(root: Path, name: bytes = b"f") -> File:
 
 def test_a_small_file_is_read_whole_with_its_checksum(root: Path, beneath: Beneath) -> None:
     file = scanned(root)
-    assert read_whole(beneath, [file], CRC) == [Whole(DATA, compute(CRC, DATA), file.identity)]
+    assert read_whole(beneath, file, CRC) == Whole(DATA, compute(CRC, DATA), file.identity)
 
 
-def test_each_file_of_a_batch_has_its_own_fate(root: Path, beneath: Beneath) -> None:
+def test_each_file_has_its_own_fate(root: Path, beneath: Beneath) -> None:
     for name in ("gone", "fifo", "link", "same"):
         (root / "d" / name).write_bytes(b"x")
     found = [scanned(root, name) for name in (b"gone", b"fifo", b"link", b"same")]
@@ -47,7 +47,7 @@ def test_each_file_of_a_batch_has_its_own_fate(root: Path, beneath: Beneath) -> 
         (root / "d" / name).unlink()
     os.mkfifo(root / "d" / "fifo")
     (root / "d" / "link").symlink_to("same")
-    gone, fifo, link, same = read_whole(beneath, found, CRC)
+    gone, fifo, link, same = (read_whole(beneath, file, CRC) for file in found)
     assert isinstance(gone, UnreadableError)
     assert "it vanished" in str(gone)
     assert isinstance(fifo, UnreadableError)
@@ -91,7 +91,7 @@ def test_a_file_that_changes_is_not_read(
             return data
 
         monkeypatch.setattr(os, "pread", slow)
-    (found,) = read_whole(beneath, [file], CRC)
+    found = read_whole(beneath, file, CRC)
     assert isinstance(found, ChangedError)
 
 
@@ -138,17 +138,18 @@ def test_an_empty_file_has_a_checksum_too(root: Path, beneath: Beneath) -> None:
     (root / "d" / "empty").touch()
     with OpenFile(beneath, scanned(root, b"empty")) as opened:
         assert opened.checksum(CRC, 0, 10) == compute(CRC, b"")
-    (whole,) = read_whole(beneath, [scanned(root, b"empty")], CRC)
+    whole = read_whole(beneath, scanned(root, b"empty"), CRC)
     assert isinstance(whole, Whole)
     assert whole.data == b""
 
 
 def test_no_descriptor_is_left_open(root: Path, beneath: Beneath) -> None:
     file = scanned(root)
-    read_whole(beneath, [file], CRC)
+    read_whole(beneath, file, CRC)
     before = len(os.listdir("/proc/self/fd"))
     stale = file._replace(identity=file.identity._replace(ino=1))
-    read_whole(beneath, [file, stale, file._replace(real_name=b"gone")], CRC)
+    for each in (file, stale, file._replace(real_name=b"gone")):
+        read_whole(beneath, each, CRC)
     with pytest.raises(ChangedError):
         OpenFile(beneath, stale)
     with OpenFile(beneath, file):

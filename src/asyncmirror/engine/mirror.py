@@ -26,7 +26,8 @@ from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summar
 from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Outcome
 from asyncmirror.plan.filters import Filters
-from asyncmirror.settings import KIB, Settings
+from asyncmirror.plan.hops import INLINE_MOST
+from asyncmirror.settings import Settings
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.source.walk import Listing, Walker
 from asyncmirror.store.assemble import Assembled, assemble
@@ -37,8 +38,6 @@ from asyncmirror.transfer.work import Work
 _PLANS = 16  # listings between scan and distribution, of at most 1,000 files each
 _WORKS = 2_000
 _EVENTS = 4_000
-_PER_HOP = 16
-"""Small files read in one thread hop: the hop costs more than the read (docs/design.md, "Measured")."""
 _SLOWEST = 5
 
 
@@ -252,14 +251,14 @@ class Mirror:
 
     async def _work(self) -> None:
         """Take works and carry them out until there are no more."""
-        tuning = self._settings.tuning
-        # So many small files at once that the budget can still serve every worker.
-        least = min(256 * KIB, tuning.max_memory // (4 * _PER_HOP) + 1)
+        tuning, hops = self._settings.tuning, self._uploader.hops
+        # So small that the files of one hop leave most of the budget to the other workers.
+        least = min(INLINE_MOST // 16, tuning.max_memory // 64)
 
         def joins(first: Work, other: Work) -> bool:
             return is_plain(first, least) and is_plain(other, least)
 
-        while works := await self._works.take(max(1, min(_PER_HOP, len(self._works) // tuning.concurrency)), joins):
+        while works := await self._works.take(max(1, min(hops.files, len(self._works) // tuning.concurrency)), joins):
             self._queued_bytes -= sum(work.size for work in works)
             await self._uploader.run(works)
             await self._outbox.room()

@@ -6,7 +6,6 @@ an answer was lost. Only the types that Python itself knows are guessed, so that
 """
 
 import mimetypes
-import os
 from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import quote_from_bytes
@@ -32,27 +31,30 @@ _TYPES.add_type("text/plain", ".sha256sum")
 
 
 @lru_cache(maxsize=1024)
-def _by_extension(extension: str) -> str:
-    kind, encoding = _TYPES.guess_type("x" + extension)
+def _by_extension(extension: bytes) -> str:
+    kind, encoding = _TYPES.guess_type("x" + extension.decode("ascii", "replace").lower())
     return _COMPRESSED.get(encoding, _DEFAULT) if encoding else kind or _DEFAULT
 
 
 def content_type(name: bytes) -> str:
-    """The media type that a file name suggests."""
-    return _by_extension(os.path.splitext(name)[1].decode("ascii", "replace").lower())
+    """The media type that a file name suggests. A dot at its beginning makes it hidden, and no extension."""
+    dot = name.rfind(b".")
+    return _by_extension(name[dot:]) if dot > 0 else _DEFAULT
 
 
 def format_mtime(mtime_ns: int) -> str:
     """A time in ns since the epoch as rclone writes it: seconds with nine decimals."""
-    sign, ns = ("-", -mtime_ns) if mtime_ns < 0 else ("", mtime_ns)
-    return f"{sign}{ns // 1_000_000_000}.{ns % 1_000_000_000:09d}"
+    if mtime_ns < 0:
+        return "-" + format_mtime(-mtime_ns)
+    digits = f"{mtime_ns:010d}"
+    return f"{digits[:-9]}.{digits[-9:]}"
 
 
 def properties(
     name: bytes, mtime_ns: int, nonce: str, chosen_type: str | None, metadata: Mapping[str, str], target: bytes = b""
 ) -> Properties:
     """What is stored beside one file, or beside the record of a symbolic link to `target`."""
-    own = {**metadata, MTIME: format_mtime(mtime_ns), NONCE: nonce}
+    own = {**metadata, MTIME: format_mtime(mtime_ns), NONCE: nonce}  # in this order always: the wire keeps a form for it
     if target:
         own[SYMLINK_TARGET] = quote_from_bytes(target, safe=_PRINTABLE)
     return Properties(chosen_type or content_type(name), own)

@@ -5,7 +5,7 @@ knows no asyncio, no memory budget and no store.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -109,12 +109,8 @@ class OpenFile:
         self.close()
 
 
-def read_whole(beneath: Beneath, files: Sequence[File], algorithm: Algorithm) -> list[Whole | SourceError]:
-    """Read several small files, one after the other: what each gave, or why it gave nothing."""
-    return [_read_one(beneath, file, algorithm) for file in files]
-
-
-def _read_one(beneath: Beneath, file: File, algorithm: Algorithm) -> Whole | SourceError:
+def read_whole(beneath: Beneath, file: File, algorithm: Algorithm) -> Whole | SourceError:
+    """Read a small file: what it gave, or why it gave nothing. An error is a value here: files are read several at once."""
     try:
         descriptor, status = beneath.open_file(file.directory, file.real_name)
     except OSError as error:

@@ -35,10 +35,12 @@ async def assemble(settings: Settings, own: Store | None = None) -> AsyncIterato
         return
     bucket, timeout = settings.destination.bucket, tuning.request_timeout
     async with WireStore(bucket, settings.connection, settings.objects, tuning.concurrency, timeout) as adapter:
-        slow = f"uploads go through the SDK, which is slower: {adapter.sdk_serves}" if adapter.sdk_serves else ""
-        yield _decorate(adapter, settings, slow)
+        reason = adapter.sdk_serves
+        notices = (f"uploads go through the SDK, which is slower: {reason}",) if reason else ()
+        yield _decorate(adapter, settings, keeps_time=not reason)._replace(notices=notices)
 
 
-def _decorate(adapter: Store, settings: Settings, *notices: str) -> Assembled:
-    limited = LimitedStore(adapter, settings.tuning.concurrency, settings.tuning.request_timeout)
-    return Assembled(RetryingStore(limited, settings.tuning), limited, tuple(filter(None, notices)))
+def _decorate(adapter: Store, settings: Settings, *, keeps_time: bool = False) -> Assembled:
+    tuning = settings.tuning
+    limited = LimitedStore(adapter, tuning.concurrency, tuning.request_timeout, keeps_time=keeps_time)
+    return Assembled(RetryingStore(limited, tuning), limited)

@@ -8,7 +8,7 @@ of its own in between. Knows no backoff.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import ParamSpec, TypeVar
 
 from asyncmirror.errors import ConnectionFaultError
@@ -38,18 +38,20 @@ class LimitedStore:
         store: Who is asked.
         slots: Requests that may be under way at once.
         timeout: Seconds that one request may take, and one page or piece of a listing or read; a body's time comes on top.
+        keeps_time: The store keeps deadlines for bodies itself, as the lean wire does; a timer per object would be wasted.
 
     Attributes:
         requests: Requests begun, each attempt counted; a listing or read counts as one.
         bytes_sent: Bytes of the bodies of those, each attempt counted.
     """
 
-    def __init__(self, store: Store, slots: int, timeout: float) -> None:
+    def __init__(self, store: Store, slots: int, timeout: float, *, keeps_time: bool = False) -> None:
         self.requests = 0
         self.bytes_sent = 0
         self._store = store
         self._slots = asyncio.Semaphore(slots)
         self._timeout = timeout
+        self._within: Callable[[float], AbstractAsyncContextManager[object]] = nullcontext if keeps_time else asyncio.timeout
 
     async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
         """See `port.Bodies.put_object`."""
@@ -58,7 +60,7 @@ class LimitedStore:
         try:
             self.requests += 1
             self.bytes_sent += size
-            async with asyncio.timeout(self._timeout + size / _SLOWEST):
+            async with self._within(self._timeout + size / _SLOWEST):
                 return await self._store.put_object(key, body, checksum, properties)
         except TimeoutError:
             raise _late("PutObject", key) from None
@@ -72,7 +74,7 @@ class LimitedStore:
         try:
             self.requests += 1
             self.bytes_sent += size
-            async with asyncio.timeout(self._timeout + size / _SLOWEST):
+            async with self._within(self._timeout + size / _SLOWEST):
                 return await self._store.upload_part(key, upload_id, number, body, checksum)
         except TimeoutError:
             raise _late("UploadPart", key) from None

@@ -8,7 +8,7 @@ exactly one outcome, or in an error that ends the run. Decisions are `plan`'s, r
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 
 from asyncmirror.checksum import compute
@@ -26,9 +26,11 @@ from asyncmirror.events import Transfer
 from asyncmirror.journal.changes import Complete, Fail
 from asyncmirror.model import Completed, Outcome, Problem, Properties
 from asyncmirror.plan.decide import Action, decide
+from asyncmirror.plan.hops import INLINE_MOST, Hops
 from asyncmirror.plan.properties import properties
 from asyncmirror.settings import Settings
 from asyncmirror.source.beneath import Beneath, classify, identity_of
+from asyncmirror.source.filesystem import is_local, kind
 from asyncmirror.source.read import OpenFile, Whole, read_whole
 from asyncmirror.store.port import Store
 from asyncmirror.transfer.adopt import is_equal
@@ -54,6 +56,7 @@ class Uploader:
         self, settings: Settings, beneath: Beneath, store: Store, ledger: Ledger, readers: Executor, nonce: str = ""
     ) -> None:
         self.draining = False
+        self.hops = Hops(local=is_local(kind(settings.source)))
         self._settings = settings
         self._beneath = beneath
         self._store = store
@@ -96,14 +99,13 @@ class Uploader:
         return tuple(transfer._replace(seconds=now - transfer.seconds) for transfer in oldest)
 
     async def _small(self, works: Sequence[Work]) -> None:
-        """Read small files in one hop, then send them one after the other."""
+        """Read small files and send them one after the other."""
         held = sum(work.size for work in works)
         unread: list[tuple[Work, SourceError]] = []
         await self._budget.acquire(held)
         try:
-            files = [work.file for work in works]
-            loop = asyncio.get_running_loop()
-            read = await loop.run_in_executor(self._readers, read_whole, self._beneath, files, self._algorithm)
+            inline = self.hops.inline and held <= INLINE_MOST
+            read: Iterable[Whole | SourceError] = self._read_inline(works) if inline else await self._read_in_hop(works)
             for work, found in zip(works, read, strict=True):
                 if isinstance(found, SourceError):
                     unread.append((work, found))
@@ -117,6 +119,25 @@ class Uploader:
             self._budget.release(held)
         for work, error in unread:  # with nothing of the budget in hand: another look may need some
             await self._failed(work, error)
+
+    def _read_inline(self, works: Sequence[Work]) -> Iterator[Whole | SourceError]:
+        """Read files on the loop, each when its turn has come."""
+        for work in works:
+            began = time.perf_counter()
+            found = read_whole(self._beneath, work.file, self._algorithm)
+            self.hops.read_inline(time.perf_counter() - began)
+            yield found
+
+    async def _read_in_hop(self, works: Sequence[Work]) -> list[Whole | SourceError]:
+        """Read files in a thread, all in one hop."""
+
+        def read() -> list[Whole | SourceError]:
+            began = time.perf_counter()
+            found = [read_whole(self._beneath, work.file, self._algorithm) for work in works]
+            self.hops.read_in_hop(len(works), time.perf_counter() - began)
+            return found
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, read)
 
     async def _put(self, work: Work, whole: Whole) -> None:
         self._active[work.path] = Transfer(work.path, 0, work.size, time.monotonic())

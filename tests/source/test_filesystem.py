@@ -1,0 +1,29 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from asyncmirror.source.filesystem import is_local, kind
+
+
+def test_this_machines_memory_file_system_is_known() -> None:
+    assert kind(Path("/dev/shm")) == "tmpfs"
+
+
+@pytest.mark.parametrize(("name", "local"), [("ext4", True), ("tmpfs", True), ("nfs4", False), ("lustre", False), ("", False)])
+def test_what_is_local(name: str, local: bool) -> None:  # noqa: FBT001  the column of a table
+    assert is_local(name) is local
+
+
+def test_the_mount_table_is_read_by_device(tmp_path: Path) -> None:
+    device = tmp_path.stat().st_dev
+    table = tmp_path / "mountinfo"
+    table.write_text(
+        "22 1 0:1 / /proc rw - proc proc rw\n"
+        f"36 35 {os.major(device)}:{os.minor(device)} / /a\\040b rw,noatime master:1 - lustre 10.0.0.1@tcp:/fs rw\n"
+    )
+    assert kind(tmp_path, table) == "lustre"
+    assert kind(tmp_path / "missing", table) == ""
+    assert kind(tmp_path, tmp_path / "none") == ""
+    table.write_text("garbage\n")
+    assert kind(tmp_path, table) == ""
