@@ -41,6 +41,7 @@ class Counts(NamedTuple):
     untrue: list[Piece]
     repeats: int
     uploads_left: int
+    uploads_untold: int
 
     @property
     def good(self) -> bool:
@@ -60,6 +61,7 @@ class Counts(NamedTuple):
         yield "told before they were journalled", len(self.untrue)
         yield "bodies repeated, in flight at a kill", self.repeats
         yield "uploads left over in the bucket", self.uploads_left
+        yield "of those, never told of", self.uploads_untold
 
 
 def make_tree(root: Path, shape: Shape, chance: random.Random) -> None:
@@ -87,7 +89,7 @@ class Kills:
         self._chance = chance
         self._options = options
         self._runner = Runner(work, site.environment(work))
-        self._kills = self._runs = self._trees = self._objects = self._repeats = self._left = 0
+        self._kills = self._runs = self._trees = self._objects = self._repeats = self._left = self._untold = 0
         self._wrong: list[str] = []
         self._again: list[Piece] = []
         self._early: list[Piece] = []
@@ -115,6 +117,7 @@ class Kills:
             self._untrue,
             self._repeats,
             self._left,
+            self._untold,
         )
 
     def _mirror(self, prefix: str, kills: int, growth: int) -> None:
@@ -125,6 +128,7 @@ class Kills:
         known: set[Piece] = set()
         stored: set[Piece] = set()
         code = None
+        notices = ""
         while code != 0:
             start = len(self._server.settled())
             run = self._one(arguments, growth if self._kills < kills else 0)
@@ -132,6 +136,7 @@ class Kills:
             requests = self._server.settled()[start:]
             assert code in (0, -9), f"exit code {code}: {run.error}"
             self._account(requests, known, stored)
+            notices += "".join(line["text"] for line in run.lines if line["event"] == "notice")
             journalled = confirmed(journal, self._work / f"journal-{self._runs}", prefix)
             self._untrue += sorted(told(run) - journalled)
             known |= journalled
@@ -140,7 +145,9 @@ class Kills:
         self._objects += len(files)
         self._wrong += wrong(self._site, files, prefix)
         with client(self._site) as s3:
-            self._left += len(s3.list_multipart_uploads(Bucket=self._site.bucket, Prefix=prefix).get("Uploads", ()))
+            left = s3.list_multipart_uploads(Bucket=self._site.bucket, Prefix=prefix).get("Uploads", ())
+        self._left += len(left)
+        self._untold += sum(upload["UploadId"] not in notices for upload in left)
 
     def _one(self, arguments: Sequence[str | Path], growth: int) -> Run:
         """One run, killed if `growth` is not 0."""
