@@ -104,6 +104,22 @@ def test_a_host_that_does_not_resolve(runner: Runner, tree: Path) -> None:
     assert_one_line(run, STORE, "absent.invalid", "--endpoint-url")
 
 
+def test_a_store_that_never_answers(runner: Runner, tree: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        patience = ("--request-timeout", "1", "--max-attempts", "2")
+        run = runner.run("sync", tree, "s3://box", "--endpoint-url", url, *patience, seconds=30)
+    assert_one_line(run, STORE, "no answer in time", "--request-timeout")
+
+
+def test_a_store_that_is_down_from_the_start(home: Path, tree: Path) -> None:
+    down = {"op": "*", "kind": "status", "status": 503, "code": "ServiceUnavailable"}
+    with serve("asyncmirror.testing", "--bucket", "box", "--faults", json.dumps({"faults": [down]})) as server:
+        runner = Runner(home, Site(server.url, "box").environment(home))
+        run = runner.run("sync", tree, "s3://box", "--max-attempts", "2", "--quiet", seconds=30)
+    assert_one_line(run, STORE, "ServiceUnavailable")
+
+
 def test_a_store_that_goes_away(home: Path, tree: Path) -> None:
     held = {"op": "PutObject", "kind": "stall", "first": 6}
     with serve("asyncmirror.testing", "--bucket", "box", "--faults", json.dumps({"faults": [held]})) as server:

@@ -21,7 +21,7 @@ from asyncmirror.engine.journals import belongs, default_journal
 from asyncmirror.engine.planner import Plan, Planner
 from asyncmirror.engine.recorder import Recorder
 from asyncmirror.engine.tally import Tally
-from asyncmirror.errors import AsyncmirrorError, first
+from asyncmirror.errors import AsyncmirrorError, BucketError, StoreError, first
 from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary
 from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Outcome
@@ -92,7 +92,7 @@ class Mirror:
             resources.callback(self._close_journal)
             await resources.enter_async_context(answering(self._journal, socket_path(path)))
             self._store: Assembled = await resources.enter_async_context(assemble(settings, self._own_store))
-            await self._store.store.check_bucket(settings.destination.prefix)
+            await self._check_bucket()
         except BaseException:
             await resources.aclose()
             raise
@@ -108,6 +108,18 @@ class Mirror:
             JournalError: The end of the run could not be journalled.
         """
         await self._resources.aclose()
+
+    async def _check_bucket(self) -> None:
+        """Make sure that the store can be worked with. What it refuses now is no file's failure: the run can't begin."""
+        try:
+            await self._store.store.check_bucket(self._settings.destination.prefix)
+        except StoreError as error:
+            if error.fatal:
+                raise
+            hint = error.hint or "nothing was begun: run the same command again when the store is well"
+            raise BucketError(
+                error.message, op=error.op, path=error.path, hint=hint, status=error.status, code=error.code
+            ) from error
 
     def _open_journal(self, path: Path) -> Journal:
         settings = self._settings
