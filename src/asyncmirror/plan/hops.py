@@ -8,8 +8,8 @@ what it has been told; times in seconds.
 
 INLINE_MOST = 256 * 1024
 """Bytes: a larger file is read in a thread, because copying it would hold the loop up."""
-_SLOW_READ = 0.002
-_SLOW_MEAN = 0.000_1
+_SLOW_READ = 0.02  # more than another thread may hold the interpreter
+_SLOW_MEAN = 0.000_2
 _WEIGHT = 1 / 64
 _FIRST_PENALTY = 256  # files
 _LAST_PENALTY = 1 << 17
