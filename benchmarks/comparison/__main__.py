@@ -1,0 +1,59 @@
+"""``benchmarks/run``: the command line, and the order of things."""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from comparison.clients import clients
+from comparison.race import Ground, Racing, say
+from comparison.report import markdown, save
+from comparison.rows import rows
+
+
+def main() -> int:
+    """Run; gives the exit code."""
+    options = _options()
+    cores = sorted(os.sched_getaffinity(0))
+    pinned = options.pin == "on" and len(cores) > 1
+    found, missing = clients()
+    if missing:
+        say(f"not installed, left out: {', '.join(missing)}")
+    out = options.out or Path(tempfile.mkdtemp(prefix="asyncmirror-bench-"))
+    out.mkdir(parents=True, exist_ok=True)
+    ground = Ground(
+        work=out.resolve(),
+        server_cores=cores[:1] if pinned else cores,
+        client_cores=cores[1:] if pinned else cores,
+        turns=options.turns or (2 if options.quick else 3),
+        calm=options.calm,
+        cold=options.cold,
+    )
+    racing = Racing(ground, found)
+    document: dict[str, Any] = {}
+    for row in rows(quick=options.quick):
+        if options.only is None or row.name in options.only:
+            # Written after each row: a run that is broken off has still measured what it has.
+            document = save(out / "results.json", [racing.race(row)], ground, found, " ".join(sys.argv[1:]))
+            (out / "RESULTS.md").write_text(markdown(document))
+    print(markdown(document))
+    say(f"in {out}: results.json, RESULTS.md")
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="benchmarks/run", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="the most telling rows, small: three minutes")
+    parser.add_argument("--only", type=lambda text: text.split(","), metavar="ROW,...", help="these rows")
+    parser.add_argument("--turns", type=int, metavar="N", help="how often each client has its go (default: 3; quick: 2)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where results and trees are kept (default: a new one in /tmp)")
+    parser.add_argument("--pin", choices=("on", "off"), default="on", help="server on the first core, clients on the others")
+    parser.add_argument("--calm", type=float, default=0.0, metavar="SECONDS", help="wait so long for a calm machine, each time")
+    parser.add_argument("--cold", action="store_true", help="take the files out of the page cache before each run")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
