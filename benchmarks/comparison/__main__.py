@@ -4,13 +4,16 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from comparison.clients import clients
-from comparison.race import Ground, Racing, say
+from comparison.race import Ground, Racing, Result, say
 from comparison.report import markdown, save
-from comparison.rows import rows
+from comparison.resync import listing, unchanged, versions
+from comparison.rows import LISTED, NOTHING_TO_DO, rows
 
 
 def main() -> int:
@@ -32,21 +35,36 @@ def main() -> int:
         cold=options.cold,
     )
     racing = Racing(ground, found)
+    work = _work(racing, options)
     document: dict[str, Any] = {}
-    for row in rows(quick=options.quick):
-        if options.only is None or row.name in options.only:
-            # Written after each row: a run that is broken off has still measured what it has.
-            document = save(out / "results.json", [racing.race(row)], ground, found, " ".join(sys.argv[1:]))
-            (out / "RESULTS.md").write_text(markdown(document))
+    for name in options.only or work:
+        if name not in work:
+            raise SystemExit(f"no row is called {name!r}; there are: {', '.join(work)}")
+        # Written after each row: a run that is broken off has still measured what it has.
+        document = save(out / "results.json", work[name](), ground, found, " ".join(sys.argv[1:]))
+        (out / "RESULTS.md").write_text(markdown(document))
     print(markdown(document))
     say(f"in {out}: results.json, RESULTS.md")
     return 0
+
+
+def _work(racing: Racing, options: argparse.Namespace) -> dict[str, Callable[[], Result]]:
+    """What there is to do, by the row's name, in order."""
+    files = options.files or NOTHING_TO_DO[options.quick]
+    noop = f"noop-{options.files}" if options.files else "noop"
+    return {
+        "version": partial(versions, racing),
+        **{row.name: partial(racing.race, row) for row in rows(quick=options.quick)},
+        noop: partial(unchanged, racing, files, noop),
+        "noop-listing": partial(listing, racing, LISTED[options.quick]),
+    }
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks/run", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the most telling rows, small: three minutes")
     parser.add_argument("--only", type=lambda text: text.split(","), metavar="ROW,...", help="these rows")
+    parser.add_argument("--files", type=int, metavar="N", help="of the row without work, which is then called noop-N")
     parser.add_argument("--turns", type=int, metavar="N", help="how often each client has its go (default: 3; quick: 2)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where results and trees are kept (default: a new one in /tmp)")
     parser.add_argument("--pin", choices=("on", "off"), default="on", help="server on the first core, clients on the others")

@@ -136,7 +136,7 @@ def _aws(program: str) -> list[Client]:
         Client(
             "aws-cli",
             (program, "--version"),
-            "s3 cp --recursive (or sync), max_concurrent_requests 64, max_queue_size 10000, checksums when required",
+            "s3 cp --recursive (or s3 sync), max_concurrent_requests 64, max_queue_size 10000, checksums when required",
             lambda job: argv(job, "cp", "--recursive"),
             lambda job: argv(job, "sync"),
         )
@@ -156,9 +156,9 @@ def _rclone(program: str) -> list[Client]:
         Client(
             "rclone",
             (program, "version"),
-            " ".join(("copy --no-check-dest (not where it syncs)", *flags)),
+            " ".join(("copy --no-check-dest (or --size-only)", *flags)),
             lambda job: argv(job, "--no-check-dest"),
-            argv,
+            lambda job: argv(job, "--size-only"),  # its way with times asks for each object
             {"RCLONE_CONFIG": "", **{f"RCLONE_CONFIG_BENCH_{name}": value for name, value in remote.items()}},
         )
     ]

@@ -58,7 +58,8 @@ def run(
     cores: Collection[int],
     cap: float,
     server_cpu: Callable[[], float] = lambda: 0.0,
-    until: Callable[[], bool] | None = None,
+    until: Callable[[float], bool] | None = None,
+    every: float = 0.05,
 ) -> Sample:
     """Run a command to its end.
 
@@ -68,7 +69,8 @@ def run(
         cores: The cores it may use.
         cap: Seconds after which it is killed.
         server_cpu: Tells the seconds of CPU that the server has used.
-        until: Asked twenty times a second; the process is killed (-9) as soon as it is true.
+        until: Asked again and again, with the seconds since the beginning; the process is killed (-9) as soon as it is true.
+        every: Seconds between two such questions.
     """
     load = os.getloadavg()[0]
     mine = os.sched_getaffinity(0)
@@ -83,7 +85,7 @@ def run(
         finally:
             os.sched_setaffinity(0, mine)
         try:
-            late = not _wait(process.pid, began + cap, until)
+            late = not _wait(process.pid, began, cap, until, every)
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:
             _kill(process.pid)
@@ -107,14 +109,14 @@ def run(
         )
 
 
-def _wait(pid: int, deadline: float, until: Callable[[], bool] | None) -> bool:
+def _wait(pid: int, began: float, cap: float, until: Callable[[float], bool] | None, every: float) -> bool:
     """Wait for the end of a process, bring it about where it is due; whether it came in time."""
     watched = os.pidfd_open(pid)
     try:
-        while (left := deadline - time.perf_counter()) > 0:
-            if select.select([watched], [], [], left if until is None else min(left, 0.05))[0]:
+        while (left := began + cap - time.perf_counter()) > 0:
+            if select.select([watched], [], [], left if until is None else min(left, every))[0]:
                 return True
-            if until is not None and until():
+            if until is not None and until(time.perf_counter() - began):
                 _kill(pid)
                 return True
         _kill(pid)

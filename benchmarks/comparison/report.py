@@ -10,7 +10,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,11 @@ def load(file: Path) -> dict[str, Any]:
     return found
 
 
-def save(file: Path, results: Iterable[Result], ground: Ground, clients: Mapping[str, Client], how: str) -> dict[str, Any]:
+def save(file: Path, result: Result, ground: Ground, clients: Mapping[str, Client], how: str) -> dict[str, Any]:
     """Write the raw results, those of earlier runs beside them; gives all."""
     before = load(file)
     rows = before.get("rows", {})
-    for result in results:
-        row = dataclasses.asdict(result)
-        row["conditions"] = _conditions(ground, how)
-        rows[result.name] = row
+    rows[result.name] = dataclasses.asdict(result) | {"conditions": _conditions(ground, how)}
     versions = {name: {"version": version(client), "settings": client.settings} for name, client in clients.items()}
     document = {"machine": _machine(), "clients": versions, "rows": rows}
     file.write_text(json.dumps(document, indent=1))

@@ -27,6 +27,13 @@ class Row(NamedTuple):
 
 _FAST = ("asyncmirror", "s5cmd, 64", "s5cmd, 256")
 _SLOW = ("aws-cli", "rclone", "boto3")
+NOTHING_TO_DO = {True: 100_000, False: 1_000_000}
+"""Files of the row that measures a run without work, by `quick`."""
+LISTED = {
+    True: {"asyncmirror": 20_000, "s5cmd, 64": 20_000, "aws-cli": 2_000},
+    False: {"asyncmirror": 200_000, "s5cmd, 64": 200_000, "s5cmd, 256": 200_000, "aws-cli": 20_000, "rclone": 200_000},
+}
+"""Files of the same against clients that list the bucket, by `quick`."""
 _SERVERS = {"plain": "plain HTTP", "latency": "answers 50 ms late", "tls": "TLS", "moto": "moto"}
 
 
