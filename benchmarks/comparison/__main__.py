@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from comparison.chart import svg
 from comparison.clients import clients
 from comparison.race import Ground, Racing, Result, say
 from comparison.report import markdown, save
@@ -43,8 +45,13 @@ def main() -> int:
         # Written after each row: a run that is broken off has still measured what it has.
         document = save(out / "results.json", work[name](), ground, found, " ".join(sys.argv[1:]))
         (out / "RESULTS.md").write_text(markdown(document))
+        (out / "benchmark.svg").write_text(svg(document))
     print(markdown(document))
-    say(f"in {out}: results.json, RESULTS.md")
+    say(f"in {out}: results.json, RESULTS.md, benchmark.svg")
+    if options.publish:
+        home = Path(__file__).resolve().parents[2]
+        shutil.copy(out / "RESULTS.md", home / "benchmarks/RESULTS.md")
+        shutil.copy(out / "benchmark.svg", home / "docs/benchmark.svg")
     return 0
 
 
@@ -70,6 +77,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--pin", choices=("on", "off"), default="on", help="server on the first core, clients on the others")
     parser.add_argument("--calm", type=float, default=0.0, metavar="SECONDS", help="wait so long for a calm machine, each time")
     parser.add_argument("--cold", action="store_true", help="take the files out of the page cache before each run")
+    parser.add_argument(
+        "--publish", action="store_true", help="copy what came out to benchmarks/RESULTS.md and docs/benchmark.svg"
+    )
     return parser.parse_args()
 
 

@@ -19,6 +19,8 @@ from comparison.race import Ground, Result
 
 GIB = 1 << 30
 _DISTURBED = 0.2
+_TELLING = 1.0
+"""Seconds; the kernel counts CPU in hundredths, which says nothing of a shorter run."""
 
 
 def load(file: Path) -> dict[str, Any]:
@@ -123,7 +125,8 @@ def _row(row: Mapping[str, Any], less: float) -> str:
         peer = best_peer(row)
         lines += [_line(row, entry, peer, less) for entry in row["entries"]]
     lines += [f"- {name}: {value:,.4g}" for name, value in row["facts"].items()]
-    others = max((sample["others"] for entry in row["entries"] for sample in entry["samples"]), default=0.0)
+    samples = [sample for entry in row["entries"] for sample in entry["samples"] if sample["wall"] >= _TELLING]
+    others = max((sample["others"] for sample in samples), default=0.0)
     disturbed = f"; **other processes took up to {others:.0%} of the machine**" if others > _DISTURBED else ""
     where = "server and client on cores of their own" if pinned else "not pinned"
     lines.append(f"\n`{row['name']}`, {turns} turns, {when}, {conditions['page cache']} page cache, {where}{disturbed}.\n")

@@ -25,8 +25,8 @@ class Row(NamedTuple):
         return self.entrants[0][1]
 
 
-_FAST = ("asyncmirror", "s5cmd, 64", "s5cmd, 256")
-_SLOW = ("aws-cli", "rclone", "boto3")
+_FAST = ("asyncmirror", "s5cmd, 64", "s5cmd, 256", "rclone")
+_SLOW = ("aws-cli", "boto3")
 NOTHING_TO_DO = {True: 100_000, False: 1_000_000}
 """Files of the row that measures a run without work, by `quick`."""
 LISTED = {
@@ -65,8 +65,9 @@ def _one(*names: str) -> Row:
 
 
 def _small(server: str, files: int, slow: tuple[str, ...]) -> Row:
+    """`slow` are the clients that get a part."""
     whole, part = Shape(files, 4 * KIB), Shape(files // (1 if server == "moto" else 10), 4 * KIB)
-    names = ["asyncmirror", "s5cmd, 64", "s5cmd, 256"]
+    names = list(_FAST)
     limits = [] if server == "moto" else ["limit", "limit, signed"]
     if server == "latency":
         names.insert(1, "asyncmirror, 256")
