@@ -84,6 +84,13 @@ class JournalError(AsyncmirrorError):
     exit_code = 4
 
 
+class ProcessError(AsyncmirrorError):
+    """A process that the run depends on has died."""
+
+    fatal = True
+    exit_code = 4
+
+
 class StoreError(AsyncmirrorError):
     """The store did not do what was asked. `status` is the HTTP status (0: none), `code` S3's error code ("": none)."""
 

@@ -76,14 +76,14 @@ class Transfer(NamedTuple):
 class Progress(NamedTuple):
     """The gauges at one moment. `settled` counts entries by outcome; bytes are of files, `bytes_sent` of bodies sent."""
 
-    scanning: bool
-    scanned: int
-    scanned_bytes: int
-    queued: int
-    queued_bytes: int
-    settled: Mapping[Outcome, int]
-    settled_bytes: Mapping[Outcome, int]
-    bytes_sent: int
-    requests: int
-    seconds: float
-    slowest: tuple[Transfer, ...]
+    scanning: bool = True
+    scanned: int = 0
+    scanned_bytes: int = 0
+    queued: int = 0
+    queued_bytes: int = 0
+    settled: Mapping[Outcome, int] = {}
+    settled_bytes: Mapping[Outcome, int] = {}
+    bytes_sent: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+    slowest: tuple[Transfer, ...] = ()

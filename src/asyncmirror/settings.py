@@ -114,8 +114,9 @@ class Tuning:
     """How much at once, and how patient. Sizes in bytes, times in seconds."""
 
     concurrency: int = 64  # requests in flight
-    scanners: int = 4  # threads that list directories
-    readers: int = 8  # threads that read files
+    loops: int = 1  # event loops that upload; more than one are processes
+    scanners: int = 0  # threads that list directories; 0: as the source's file system suggests
+    readers: int = 0  # threads that read files; likewise
     part_size: int = 16 * MIB
     multipart_threshold: int = 32 * MIB  # a file of this size or more goes up in parts
     max_memory: int = 512 * MIB  # bodies in memory at once
@@ -131,8 +132,9 @@ class Tuning:
     def __post_init__(self) -> None:
         bounds = {
             "concurrency": (1, 4096),
-            "scanners": (1, 1024),
-            "readers": (1, 1024),
+            "loops": (1, 256),
+            "scanners": (0, 1024),
+            "readers": (0, 1024),
             "part_size": (MIN_PART_SIZE, MAX_PART_SIZE),
             "multipart_threshold": (1, MAX_PART_SIZE),
             "max_memory": (MIN_PART_SIZE, 1 << 50),

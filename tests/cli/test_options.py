@@ -54,6 +54,7 @@ EXAMPLES: Mapping[str, Example] = {
     "content-type": Example("image/fits", "image/fits", "text/plain", "text/plain", "\x00"),
     "checksum-algorithm": Example("crc32c", Algorithm.CRC32C, "SHA256", Algorithm.SHA256, "md5"),
     "concurrency": Example("3", 3, "256", 256, "many"),
+    "loops": Example("2", 2, "3", 3, "two"),
     "scanners": Example("2", 2, "9", 9, "-1"),
     "readers": Example("2", 2, "9", 9, "1.5"),
     "part-size": Example("8MiB", 8 * MIB, "64M", 64 * MIB, "8"),

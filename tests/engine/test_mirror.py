@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from asyncmirror.engine.crew import Alone
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.engine.status import read_status
 from asyncmirror.errors import (
@@ -595,6 +596,13 @@ async def test_the_gauges_add_up(house: House) -> None:
     assert seen[0].scanning
 
 
+def taken(mirror: Mirror) -> int:
+    assert mirror._stages is not None
+    crew = mirror._stages._crew
+    assert isinstance(crew, Alone)
+    return crew._uploader._budget.taken
+
+
 async def test_bodies_in_flight_stay_within_the_memory_allowed(house: House) -> None:
     for n in range(6):
         house.write(f"big{n}", os.urandom(1000) * (PART // 1000 * 4))
@@ -604,7 +612,7 @@ async def test_bodies_in_flight_stay_within_the_memory_allowed(house: House) -> 
     def watch(mirror: Mirror, _: Event) -> None:
         def before(__: Sent) -> None:
             nonlocal most
-            most = max(most, mirror._uploader._budget.taken)
+            most = max(most, taken(mirror))
 
         house.store.before = before
 

@@ -1,6 +1,6 @@
 from asyncmirror.plan.hops import Hops
 
-FAST, SLOW = 0.000_01, 0.03
+FAST, SLOW = 0.000_01, 0.06
 
 
 def inline(hops: Hops) -> bool:
@@ -34,7 +34,7 @@ def test_reads_that_are_all_a_little_slow_go_to_the_threads_too() -> None:
     hops = Hops(local=True)
     count = 0
     while inline(hops):
-        hops.read_inline(0.000_5)
+        hops.read_inline(0.002)
         count += 1
     assert 10 < count < 100
 

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from asyncmirror.source.filesystem import is_local, kind
+from asyncmirror.source import filesystem
+from asyncmirror.source.filesystem import is_local, kind, threads
 
 
 def test_this_machines_memory_file_system_is_known() -> None:
@@ -27,3 +28,12 @@ def test_the_mount_table_is_read_by_device(tmp_path: Path) -> None:
     assert kind(tmp_path, tmp_path / "none") == ""
     table.write_text("garbage\n")
     assert kind(tmp_path, table) == ""
+
+
+def test_the_number_of_threads_is_what_suits_unless_it_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filesystem, "kind", lambda _: "ext4")
+    assert threads(tmp_path, 0, 0) == (1, 4)
+    assert threads(tmp_path, 0, 7) == (1, 7)
+    monkeypatch.setattr(filesystem, "kind", lambda _: "lustre")
+    assert threads(tmp_path, 0, 0) == (8, 32)
+    assert threads(tmp_path, 3, 0) == (3, 32)

@@ -93,8 +93,9 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
     ),
     "tuning": (
         Option(("--concurrency",), "tuning.concurrency", read.count, "N", f"requests at once (default: {_TUNING.concurrency})"),
-        Option(("--scanners",), "tuning.scanners", read.count, "N", f"threads that list (default: {_TUNING.scanners})"),
-        Option(("--readers",), "tuning.readers", read.count, "N", f"threads that read (default: {_TUNING.readers})"),
+        Option(("--loops",), "tuning.loops", read.count, "N", f"processes that upload (default: {_TUNING.loops})"),
+        Option(("--scanners",), "tuning.scanners", read.count, "N", "threads that list (default: 1; over a network 8)"),
+        Option(("--readers",), "tuning.readers", read.count, "N", "threads that read (default: 4; over a network 32)"),
         Option(("--part-size",), "tuning.part_size", read.size, "SIZE", "of a multipart upload (default: 16MiB)"),
         Option(
             ("--multipart-threshold",),

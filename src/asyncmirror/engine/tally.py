@@ -1,12 +1,12 @@
 """The run in numbers: a fold over its events.
 
-Owns the counts per outcome and what exit code they come to. Pure but for its own sums.
+Owns the counts per outcome, what exit code they come to, and the words of a summary. Pure but for its own sums.
 """
 
 from collections import Counter
 from collections.abc import Iterable
 
-from asyncmirror.events import Event, Settled, Unchanged
+from asyncmirror.events import Event, Settled, Summary, Unchanged
 from asyncmirror.model import Outcome
 
 _SKIPPED = (Outcome.CHANGED, Outcome.UNREADABLE, Outcome.UNSUPPORTED, Outcome.REFUSED)
@@ -35,3 +35,16 @@ class Tally:
         if self.counts[Outcome.FAILED]:
             return 1
         return 3 if any(self.counts[outcome] for outcome in _SKIPPED) else 0
+
+
+def summarize(summary: Summary) -> dict[str, object]:
+    """A summary in the words of the journal and of ``--json``."""
+    names = {outcome.name.lower(): summary.counts.get(outcome, 0) for outcome in Outcome}
+    return {
+        **names,
+        "bytes_sent": summary.bytes_sent,
+        "bytes_total": summary.bytes_total,
+        "requests": summary.requests,
+        "seconds": round(summary.seconds, 3),
+        "exit_code": summary.exit_code,
+    }

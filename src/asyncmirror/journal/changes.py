@@ -5,7 +5,7 @@ Owns the mapping from values to rows. Every change names its entry by directory 
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import NamedTuple, TypeAlias
 
 from asyncmirror.model import Completed, Identity, Problem, Receipt, Upload
@@ -62,11 +62,13 @@ class Forgive(NamedTuple):
 Change: TypeAlias = Complete | Begin | Receive | Abandon | Fail | Forgive
 
 _COMPLETE = """
-INSERT INTO object VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+INSERT INTO object VALUES {rows} ON CONFLICT DO UPDATE SET
     ino = excluded.ino, size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,
     algorithm = excluded.algorithm, digest = excluded.digest, parts = excluded.parts, part_size = excluded.part_size,
     etag = excluded.etag
 """
+_STEPS = (64, 8, 1)
+"""Rows inserted in one step; SQLite takes up to 32,766 values."""
 _BEGIN = "INSERT OR REPLACE INTO upload VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _RECEIVE = "INSERT OR REPLACE INTO receipt VALUES (?, ?, ?, ?, ?, ?)"
 _FAIL = "INSERT OR REPLACE INTO problem VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -83,14 +85,26 @@ def apply(connection: sqlite3.Connection, changes: Iterable[Change]) -> None:
         _WRITERS[kind](connection, list(group))
 
 
+def _insert(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Insert rows, many in one step.
+
+    Python's sqlite3 lets go of the interpreter for each step: row by row, the event loop's thread and this one would hand it to
+    each other at every object, which cost a quarter of a run's CPU time when it was measured.
+    """
+    done = 0
+    for size in _STEPS:
+        sql = statement.format(rows=", ".join([f"({', '.join('?' * len(rows[0]))})"] * size))
+        while len(rows) - done >= size:
+            connection.execute(sql, list(chain.from_iterable(rows[done : done + size])))
+            done += size
+
+
 def _complete(connection: sqlite3.Connection, changes: Sequence[Complete]) -> None:
-    connection.executemany(
-        _COMPLETE,
-        [
-            (directory, name, *identity[1:], checksum.algorithm.value, checksum.digest, checksum.parts, part_size, etag)
-            for directory, name, (identity, checksum, etag, part_size), _ in changes
-        ],
-    )
+    rows = [
+        (directory, name, *identity[1:], checksum.algorithm.value, checksum.digest, checksum.parts, part_size, etag)
+        for directory, name, (identity, checksum, etag, part_size), _ in changes
+    ]
+    _insert(connection, _COMPLETE, rows)
     cleared = [(change.directory, change.name) for change in changes if change.clears]
     if cleared:
         for statement in (*_END_UPLOAD, _FORGIVE):

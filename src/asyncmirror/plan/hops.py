@@ -8,9 +8,10 @@ what it has been told; times in seconds.
 
 INLINE_MOST = 256 * 1024
 """Bytes: a larger file is read in a thread, because copying it would hold the loop up."""
-_SLOW_READ = 0.02  # more than another thread may hold the interpreter
-_SLOW_MEAN = 0.000_2
-_WEIGHT = 1 / 64
+# Above what other threads' holding the interpreter makes of a quick read: a read in a thread suffers from that even more.
+_SLOW_READ = 0.05
+_SLOW_MEAN = 0.001
+_WEIGHT = 1 / 32
 _FIRST_PENALTY = 256  # files
 _LAST_PENALTY = 1 << 17
 _FILES_MOST = 16

@@ -1,0 +1,268 @@
+"""Who carries works out: this process's own event loop, or several processes with a loop each (`--loops`).
+
+Owns the choice, the processes' lives, and what the run may ask of either kind: carry out, drain, gauges. Scan, plan and journal
+stay in the run's process, one of each. Why processes, and what was measured: docs/adr/0006-loops-are-processes.md.
+"""
+
+import asyncio
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import Protocol
+
+from asyncmirror.engine.frames import (
+    Begin,
+    Commit,
+    Committed,
+    Done,
+    Drain,
+    Frames,
+    Message,
+    Note,
+    Outcomes,
+    Run,
+    Slowest,
+)
+from asyncmirror.errors import AsyncmirrorError, JournalError, ProcessError
+from asyncmirror.events import Transfer
+from asyncmirror.settings import Settings
+from asyncmirror.source.beneath import Beneath
+from asyncmirror.store.assemble import Assembled
+from asyncmirror.store.limit import LimitedStore
+from asyncmirror.transfer.upload import Uploader
+from asyncmirror.transfer.work import Ledger, Work
+
+_FILES_PER_RUN = 16
+"""Small files sent to a process together: a message costs more than a file's share of it."""
+_SLOWEST = 5
+
+
+class Crew(Protocol):
+    """Carries works out."""
+
+    @property
+    def files(self) -> int:
+        """How many small files are best handed over at once."""
+        ...
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far."""
+        ...
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of bodies sent so far."""
+        ...
+
+    async def run(self, works: list[Work]) -> None:
+        """Carry works out; each gets its outcome in the ledger.
+
+        Raises:
+            AsyncmirrorError: A fatal one: the run can't go on.
+        """
+        ...
+
+    def drain(self) -> None:
+        """Begin nothing new."""
+        ...
+
+    def slowest(self) -> tuple[Transfer, ...]:
+        """The transfers that have been going on for longest."""
+        ...
+
+
+class Alone:
+    """This process's own loop."""
+
+    def __init__(
+        self, settings: Settings, beneath: Beneath, store: Assembled, ledger: Ledger, readers: ThreadPoolExecutor
+    ) -> None:
+        self._limited = store.limited
+        self._uploader = Uploader(settings, beneath, store.store, ledger, readers)
+        self.run = self._uploader.run
+
+    @property
+    def files(self) -> int:
+        """See `Crew.files`."""
+        return self._uploader.hops.files
+
+    @property
+    def requests(self) -> int:
+        """See `Crew.requests`."""
+        return self._limited.requests
+
+    @property
+    def bytes_sent(self) -> int:
+        """See `Crew.bytes_sent`."""
+        return self._limited.bytes_sent
+
+    def drain(self) -> None:
+        """See `Crew.drain`."""
+        self._uploader.draining = True
+
+    def slowest(self) -> tuple[Transfer, ...]:
+        """See `Crew.slowest`."""
+        return self._uploader.active(_SLOWEST)
+
+
+class _Member:
+    """A process, seen from the run."""
+
+    def __init__(self, ledger: Ledger, fail: Callable[[AsyncmirrorError], None], tasks: asyncio.TaskGroup) -> None:
+        self.pid = 0
+        self.outstanding = 0
+        self.requests = 0
+        self.bytes_sent = 0
+        self.slowest: tuple[Transfer, ...] = ()
+        self.frames = Frames(self._receive, self._lost)
+        self._ledger = ledger
+        self._fail = fail
+        self._tasks = tasks
+        self._runs: dict[int, tuple[list[Work], asyncio.Future[None]]] = {}
+        self._count = 0
+        self._ending = False
+
+    def make_frames(self) -> Frames:
+        """The run's end of the socket, for the loop to connect."""
+        return self.frames
+
+    async def run(self, works: list[Work]) -> None:
+        """Have the process carry works out."""
+        self._count += 1
+        number = self._count
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._runs[number] = (works, future)
+        self.outstanding += len(works)
+        self.frames.send(Run(number, works))
+        try:
+            await future
+        finally:
+            self.outstanding -= len(works)
+            self._runs.pop(number, None)
+
+    def end(self) -> None:
+        """Let the process go: it ends when its socket does."""
+        self._ending = True
+        self.frames.close()
+
+    def _receive(self, message: Message) -> None:
+        match message:
+            case Outcomes(results=results):
+                for run, place, outcome, size, reason, change in results:
+                    if run in self._runs:
+                        work = self._runs[run][0][place]
+                        file = work.file._replace(identity=work.file.identity._replace(size=size))
+                        self._ledger.settle(work._replace(file=file), outcome, reason, change)
+            case Done(number=number, error=error):
+                self._done(number, error)
+                self.requests, self.bytes_sent = message.requests, message.bytes_sent
+            case Commit(number=number, change=change):
+                self._tasks.create_task(self._commit(message))
+            case Note(text=text):
+                self._ledger.notice(text)
+            case Slowest(transfers=transfers):
+                self.slowest = transfers
+            case _:
+                raise TypeError(f"no message for a run: {message!r}")
+
+    def _done(self, number: int, error: AsyncmirrorError | None) -> None:
+        if number == 0 and error is not None:
+            self._fail(error)
+        elif number in self._runs:
+            _, future = self._runs[number]
+            if not future.done():
+                future.set_exception(error) if error is not None else future.set_result(None)
+
+    async def _commit(self, commit: Commit) -> None:
+        try:
+            await self._ledger.commit(commit.change)
+        except JournalError as error:
+            self._fail(error)
+        else:
+            self.frames.send(Committed(commit.number))
+
+    def _lost(self) -> None:
+        if not self._ending:
+            self._fail(ProcessError("an uploader process has died", hint="run the same command again: it goes on from here"))
+
+
+class Several:
+    """Processes with a loop each."""
+
+    files = _FILES_PER_RUN
+
+    def __init__(self, members: Sequence[_Member], limited: LimitedStore) -> None:
+        self._members = members
+        self._limited = limited
+
+    @property
+    def requests(self) -> int:
+        """See `Crew.requests`."""
+        return self._limited.requests + sum(member.requests for member in self._members)
+
+    @property
+    def bytes_sent(self) -> int:
+        """See `Crew.bytes_sent`."""
+        return self._limited.bytes_sent + sum(member.bytes_sent for member in self._members)
+
+    async def run(self, works: list[Work]) -> None:
+        """See `Crew.run`: the process with the least to do gets them."""
+        await min(self._members, key=lambda member: member.outstanding).run(works)
+
+    def drain(self) -> None:
+        """See `Crew.drain`."""
+        for member in self._members:
+            member.frames.send(Drain())
+
+    def slowest(self) -> tuple[Transfer, ...]:
+        """See `Crew.slowest`."""
+        found = [transfer for member in self._members for transfer in member.slowest]
+        return tuple(sorted(found, key=lambda transfer: -transfer.seconds)[:_SLOWEST])
+
+
+def share(settings: Settings) -> Settings:
+    """The settings of one process: its part of the concurrency and of the memory."""
+    tuning, objects = settings.tuning, settings.objects
+    loops = tuning.loops
+    return replace(
+        settings,
+        # A mapping proxy can't be sent.
+        objects=replace(objects, metadata=dict(objects.metadata)),
+        tuning=replace(
+            tuning,
+            loops=1,
+            concurrency=-(-tuning.concurrency // loops),
+            readers=-(-tuning.readers // loops),
+            max_memory=tuning.max_memory // loops,
+        ),
+    )
+
+
+@asynccontextmanager
+async def several(
+    settings: Settings, limited: LimitedStore, ledger: Ledger, fail: Callable[[AsyncmirrorError], None]
+) -> AsyncIterator[Several]:
+    """Start the processes; they end with the block. `limited` counts what this process itself sends."""
+    loop = asyncio.get_running_loop()
+    begin = Begin(share(settings))
+    async with AsyncExitStack() as stack:
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        members: list[_Member] = []
+        for _ in range(settings.tuning.loops):
+            ours, theirs = socket.socketpair()
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "asyncmirror.engine.process", str(theirs.fileno()), pass_fds=[theirs.fileno()]
+                )
+            stack.push_async_callback(process.wait)
+            member = _Member(ledger, fail, tasks)
+            member.pid = process.pid
+            await loop.create_connection(member.make_frames, sock=ours)
+            stack.callback(member.end)
+            member.frames.send(begin)
+            members.append(member)
+        yield Several(members, limited)

@@ -1,0 +1,172 @@
+"""An uploader process: an event loop of its own that carries out the works it is sent.
+
+Owns the process from its first message to its end. It has no journal: outcomes and commits go to the run that started it, and
+when that run is gone, it ends at once, whatever was in flight. Signals are the run's business.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import uvloop
+
+from asyncmirror.engine.frames import (
+    Begin,
+    Commit,
+    Committed,
+    Done,
+    Drain,
+    Frames,
+    Message,
+    Note,
+    Outcomes,
+    Result,
+    Run,
+    Slowest,
+)
+from asyncmirror.errors import AsyncmirrorError
+from asyncmirror.journal.changes import Change
+from asyncmirror.model import Outcome
+from asyncmirror.settings import Settings
+from asyncmirror.source.beneath import Beneath
+from asyncmirror.store.assemble import Assembled, assemble
+from asyncmirror.transfer.upload import Uploader
+from asyncmirror.transfer.work import Work
+
+_GATHER = 0.005
+"""Seconds for which outcomes are gathered: so much more than the journal's own may be lost to a `kill -9`."""
+_MOST = 64
+_LOOK = 0.5
+"""Seconds between two tellings of what is going on."""
+_SLOWEST = 5
+
+
+class _Telling:
+    """A ledger that tells the run."""
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+        self._loop = asyncio.get_running_loop()
+        self._places: dict[bytes, tuple[int, int]] = {}
+        self._results: list[Result] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._commits: dict[int, asyncio.Future[None]] = {}
+        self._count = 0
+
+    def expect(self, run: Run) -> None:
+        """Note where these works stand: outcomes are told by their place."""
+        for index, work in enumerate(run.works):
+            self._places[work.path] = (run.number, index)
+
+    def settle(self, work: Work, outcome: Outcome, reason: str = "", change: Change | None = None) -> None:
+        """See `transfer.work.Ledger`."""
+        run, index = self._places.pop(work.path)
+        self._results.append(Result(run, index, outcome, work.size, reason, change))
+        if len(self._results) >= _MOST:
+            self.flush()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(_GATHER, self.flush)
+
+    async def commit(self, change: Change) -> None:
+        """See `transfer.work.Ledger`. A journal that fails ends the run, and with it this process."""
+        self.flush()
+        self._count += 1
+        done = self._commits[self._count] = self._loop.create_future()
+        self._frames.send(Commit(self._count, change))
+        await done
+
+    def committed(self, number: int) -> None:
+        """A commit is done."""
+        done = self._commits.pop(number)
+        if not done.done():
+            done.set_result(None)
+
+    def notice(self, text: str) -> None:
+        """See `transfer.work.Ledger`."""
+        self._frames.send(Note(text))
+
+    def flush(self) -> None:
+        """Tell what has been gathered."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._results:
+            self._frames.send(Outcomes(self._results))
+            self._results = []
+
+
+class _Process:
+    """What this process is, once the first message came."""
+
+    def __init__(self, settings: Settings, frames: Frames, store: Assembled, beneath: Beneath) -> None:
+        self._frames = frames
+        self._store = store
+        self._telling = _Telling(frames)
+        readers = ThreadPoolExecutor(settings.tuning.readers, "read")
+        self._uploader = Uploader(settings, beneath, store.store, self._telling, readers)
+
+    async def serve(self, messages: "asyncio.Queue[Message]") -> None:
+        """Do as the messages say, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look())
+            while True:
+                message = await messages.get()
+                match message:
+                    case Run():
+                        self._telling.expect(message)
+                        group.create_task(self._run(message))
+                    case Committed(number=number):
+                        self._telling.committed(number)
+                    case Drain():
+                        self._uploader.draining = True
+                    case _:
+                        raise TypeError(f"no message for a process: {message!r}")
+
+    async def _run(self, run: Run) -> None:
+        error: AsyncmirrorError | None = None
+        try:
+            await self._uploader.run(run.works)
+        except AsyncmirrorError as raised:
+            error = raised
+        self._telling.flush()
+        limited = self._store.limited
+        self._frames.send(Done(run.number, error, limited.requests, limited.bytes_sent))
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK)
+            self._frames.send(Slowest(self._uploader.active(_SLOWEST)))
+
+
+async def _main(descriptor: int) -> None:
+    messages: asyncio.Queue[Message] = asyncio.Queue()
+    peer = socket.socket(fileno=descriptor)
+
+    def lost() -> None:
+        os._exit(0)  # the run has ended, or was killed: what is in flight is nobody's any more
+
+    _, frames = await asyncio.get_running_loop().create_connection(lambda: Frames(messages.put_nowait, lost), sock=peer)
+    begin = await messages.get()
+    assert isinstance(begin, Begin)
+    settings = begin.settings
+    try:
+        async with assemble(settings) as store:
+            await _Process(settings, frames, store, Beneath(settings.source)).serve(messages)
+    except AsyncmirrorError as error:
+        frames.send(Done(0, error, 0, 0))
+        await messages.join()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve on the socket whose descriptor is the one argument."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    uvloop.run(_main(int(arguments[0])))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,203 @@
+"""The stages of a run: scan, plan, work, journal and events, tied together and brought down in order.
+
+Owns the stages' tasks, the channels between them, and how they end: at the end of the tree, drained, stopped, or by a fatal
+error. Every task has a parent, every arrow is a bounded channel. What the stages do is theirs; this room knows their order.
+
+    scan threads ──plans──▶ distribute ──works──▶ workers ──outcomes──▶ recorder ──events──▶ the caller
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+from asyncmirror.engine.channel import Channel
+from asyncmirror.engine.crew import Alone, Crew, several
+from asyncmirror.engine.planner import Plan, Planner
+from asyncmirror.engine.recorder import Recorder
+from asyncmirror.errors import AsyncmirrorError, first
+from asyncmirror.events import Event, Progress, Settled
+from asyncmirror.journal.writer import Journal
+from asyncmirror.model import Outcome
+from asyncmirror.plan.filters import Filters
+from asyncmirror.plan.hops import INLINE_MOST
+from asyncmirror.settings import Settings
+from asyncmirror.source.beneath import Beneath
+from asyncmirror.source.walk import Listing, Walker
+from asyncmirror.store.assemble import Assembled
+from asyncmirror.transfer.upload import is_plain
+from asyncmirror.transfer.work import Work
+
+_PLANS = 16  # listings between scan and distribution, of at most 1,000 files each
+_WORKS = 2_000
+_EVENTS = 4_000
+
+
+class Stages:
+    """One run. Made on the loop that runs it; all methods belong to that loop's thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        filters: Filters,
+        beneath: Beneath,
+        journal: Journal,
+        store: Assembled,
+        readers: ThreadPoolExecutor,
+    ) -> None:
+        self.fatal: AsyncmirrorError | None = None
+        self.stopped = False
+        self.scanned = 0
+        self.scanned_bytes = 0
+        self._settings = settings
+        self._beneath = beneath
+        self._store = store
+        self._readers = readers
+        self._scanning = True
+        self._queued_bytes = 0
+        self._task: asyncio.Task[None] | None = None
+        self._outbox: Channel[Event] = Channel(_EVENTS)
+        self._plans: Channel[Plan] = Channel(_PLANS)
+        self._works: Channel[Work] = Channel(_WORKS)
+        self._recorder = Recorder(journal, self._outbox.offer, self._fail)
+        self._planner = Planner(settings, filters, journal)
+        self._walker = Walker(beneath, filters, settings.symlinks, settings.stubs, self._emit, settings.tuning.scanners)
+        self._crew: Crew = Alone(settings, beneath, store, self._recorder, readers)
+
+    async def run(self) -> None:
+        """Run all stages to their end; the events end then, whatever happened.
+
+        Raises:
+            BaseExceptionGroup: A bug: whatever a stage raised that is no `AsyncmirrorError`.
+        """
+        self._task = asyncio.current_task()
+        try:
+            async with self._opened_crew() as self._crew, asyncio.TaskGroup() as group:
+                if self.stopped:
+                    self._crew.drain()
+                group.create_task(self._scan())
+                group.create_task(self._distribute())
+                for _ in range(self._settings.tuning.concurrency):
+                    group.create_task(self._work())
+        except* AsyncmirrorError as errors:
+            self.fatal = self.fatal or first(errors)
+        except* asyncio.CancelledError:
+            pass  # `stop` or `_fail`: the summary tells
+        finally:
+            self._task = None
+            try:
+                await self._recorder.finish()
+            finally:
+                self._outbox.close()
+
+    async def events(self) -> list[Event]:
+        """The events since the last call, waiting for at least one; none means that the run is over."""
+        return await self._outbox.take(_EVENTS)
+
+    def drain(self) -> None:
+        """Begin nothing new, finish the requests in flight, then end."""
+        self.stopped = True
+        self._crew.drain()
+        self._walker.stop()
+        self._plans.close()
+        self._works.clear()
+        self._works.close()
+        self._queued_bytes = 0
+
+    def stop(self) -> None:
+        """End at once; what is recorded by now is still written and told."""
+        self.stopped = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def progress(self, settled: dict[Outcome, int], settled_bytes: dict[Outcome, int], seconds: float) -> Progress:
+        """The gauges now."""
+        return Progress(
+            scanning=self._scanning,
+            scanned=self.scanned,
+            scanned_bytes=self.scanned_bytes,
+            queued=len(self._works),
+            queued_bytes=self._queued_bytes,
+            settled=settled,
+            settled_bytes=settled_bytes,
+            bytes_sent=self.bytes_sent,
+            requests=self.requests,
+            seconds=seconds,
+            slowest=self._crew.slowest(),
+        )
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far."""
+        return self._crew.requests
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of bodies sent so far."""
+        return self._crew.bytes_sent
+
+    @asynccontextmanager
+    async def _opened_crew(self) -> AsyncIterator[Crew]:
+        if self._settings.tuning.loops == 1 or self._settings.dry_run:
+            yield self._crew
+            return
+        async with several(self._settings, self._store.limited, self._recorder, self._fail) as crew:
+            yield crew
+
+    def _emit(self, listing: Listing) -> None:
+        """In a scan thread: plan a listing, and wait while too many plans are ahead."""
+        self._plans.put(self._planner.plan(listing))
+
+    def _fail(self, error: AsyncmirrorError) -> None:
+        """End the run because of an error that no file is to blame for."""
+        self.fatal = self.fatal or error
+        self.stop()
+
+    async def _scan(self) -> None:
+        """Run the scan threads; cancelled, wait for them to end."""
+        scan = asyncio.get_running_loop().run_in_executor(None, self._walker.run)
+        try:
+            await asyncio.shield(scan)
+        finally:
+            self._walker.stop()
+            self._plans.close()
+            await asyncio.wait([scan])
+            scan.exception()  # raised above, unless this task was cancelled
+            self._scanning = False
+
+    async def _distribute(self) -> None:
+        """Take plans apart: what is settled goes to the journal and the caller, works go to the workers."""
+        while plans := await self._plans.take(1):
+            unchanged, settled, changes, works, scanned, scanned_bytes = plans[0]
+            self.scanned += scanned
+            self.scanned_bytes += scanned_bytes
+            if unchanged is not None:
+                self._outbox.offer((unchanged,))
+            if settled or changes:
+                self._recorder.add(settled, changes)
+            if self._settings.dry_run:
+                self._recorder.add([_would(work) for work in works], ())
+            elif not self.stopped:
+                self._works.offer(works)
+                self._queued_bytes += sum(work.size for work in works)
+            await self._works.room()
+            await self._outbox.room()
+        self._works.close()
+
+    async def _work(self) -> None:
+        """Take works and carry them out until there are no more."""
+        tuning, crew = self._settings.tuning, self._crew
+        # So small that the files of one hop leave most of the budget to the other workers.
+        least = min(INLINE_MOST // 16, tuning.max_memory // 64)
+
+        def joins(first: Work, other: Work) -> bool:
+            return is_plain(first, least) and is_plain(other, least)
+
+        while works := await self._works.take(max(1, min(crew.files, len(self._works) // tuning.concurrency)), joins):
+            self._queued_bytes -= sum(work.size for work in works)
+            await crew.run(works)
+            await self._outbox.room()
+
+
+def _would(work: Work) -> Settled:
+    return Settled(work.path, work.key, Outcome.PENDING, work.size, f"dry run: {work.action.value}")
