@@ -44,16 +44,16 @@ class OpenFile:
             self.close()
             raise ChangedError("it changed after it was scanned", op="open")
 
-    def read(self, part: Part, algorithm: Algorithm) -> tuple[bytes, Checksum]:
-        """The bytes of one part and their checksum.
+    def read(self, part: Part, algorithm: Algorithm, buffer: bytearray) -> Checksum:
+        """Read one part into a buffer of its length; gives the checksum.
 
         Raises:
             ChangedError: The file is shorter than it was, or its identity changed while it was read.
             UnreadableError: The file system refused.
         """
-        data = _read(self._descriptor, part.length, part.offset)
+        _read_into(self._descriptor, memoryview(buffer), part.offset)
         self.verify()
-        return data, compute(algorithm, data)
+        return compute(algorithm, buffer)
 
     def verify(self) -> None:
         """Make sure that the file is still what it was when it was opened.
@@ -81,8 +81,8 @@ class OpenFile:
         """
         size = self.identity.size
         if part_size and not algorithm.full_object:
-            receipts = (Receipt(part.number, 0, "", self.read(part, algorithm)[1]) for part in parts(size, part_size))
-            return of_parts(algorithm, receipts)
+            values = (self.read(part, algorithm, bytearray(part.length)) for part in parts(size, part_size))
+            return of_parts(algorithm, (Receipt(number, 0, "", value) for number, value in enumerate(values, 1)))
         running = Running(algorithm)
         for data in self.pieces(Part(1, 0, size), piece):
             running.update(data)
@@ -143,3 +143,15 @@ def _read(descriptor: int, length: int, offset: int) -> bytes:
     except OSError as error:
         raise classify(error, "read") from None
     return data
+
+
+def _read_into(descriptor: int, buffer: memoryview, offset: int) -> None:
+    """Fill a buffer with the bytes from `offset` on."""
+    try:
+        while buffer:
+            count = os.preadv(descriptor, [buffer], offset)
+            if not count:
+                raise ChangedError("it became shorter while it was read", op="read")
+            buffer, offset = buffer[count:], offset + count
+    except OSError as error:
+        raise classify(error, "read") from None

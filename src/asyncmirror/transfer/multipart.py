@@ -31,6 +31,7 @@ from asyncmirror.settings import Tuning
 from asyncmirror.source.read import OpenFile
 from asyncmirror.store.port import Store
 from asyncmirror.transfer.budget import ByteBudget
+from asyncmirror.transfer.buffers import Buffers
 from asyncmirror.transfer.work import Ledger, Work
 
 _LEAST_WINDOW = 4
@@ -67,6 +68,7 @@ class Multipart:
         self._algorithm = algorithm
         self._draining = draining
         self._active = 0
+        self._buffers = Buffers()
 
     async def send(
         self, work: Work, opened: OpenFile, make: Callable[[str], Properties], sent: Callable[[int], None]
@@ -213,8 +215,10 @@ class Multipart:
     ) -> None:
         upload, receipts = progress
         loop = asyncio.get_running_loop()
-        data, value = await loop.run_in_executor(self._readers, opened.read, part, upload.algorithm)
-        etag = await self._store.upload_part(work.key, upload.upload_id, part.number, data, value)
+        buffer = self._buffers.take(part.length)
+        value = await loop.run_in_executor(self._readers, opened.read, part, upload.algorithm, buffer)
+        etag = await self._store.upload_part(work.key, upload.upload_id, part.number, buffer, value)
+        self._buffers.give_back(buffer)
         receipt = Receipt(part.number, part.length, etag, value)
         await self._ledger.commit(Receive(work.directory, work.file.name, receipt))
         receipts[part.number] = receipt
