@@ -19,7 +19,7 @@ from asyncmirror.cli.gather import Invocation
 from asyncmirror.cli.json_lines import JsonLines
 from asyncmirror.cli.screen import Screen
 from asyncmirror.cli.stderr import complain
-from asyncmirror.events import Event, Progress, Summary
+from asyncmirror.events import Event, Notice, Progress, Summary
 from asyncmirror.settings import Settings
 
 _STDOUT = 1
@@ -128,7 +128,7 @@ class _Sync:
             self._state = fold(self._state, told)
             if self._json is not None:
                 self._json.add(told)
-                if self._json.due:
+                if self._json.due or isinstance(told, Notice):  # what a notice says may be told only once
                     await self._json.flush()
         if self._json is not None:
             await self._json.flush()
