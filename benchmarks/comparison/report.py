@@ -9,11 +9,13 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import asyncmirror
 from comparison.clients import Client, version
 from comparison.race import Ground, Result
 
@@ -46,7 +48,14 @@ def _conditions(ground: Ground, how: str) -> dict[str, Any]:
         "server cores": list(ground.server_cores),
         "client cores": list(ground.client_cores),
         "page cache": "cold" if ground.cold else "warm",
+        "revision": _revision(),
     }
+
+
+def _revision() -> str:
+    """The commit that was measured, with a plus where files differ from it."""
+    argv = ["git", "-C", os.path.dirname(asyncmirror.__file__), "describe", "--always", "--dirty=+"]
+    return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _machine() -> dict[str, Any]:

@@ -52,9 +52,7 @@ def is_plain(work: Work, size: int) -> bool:
 class Uploader:
     """Carries works out. One for a run; `run` is called by several tasks at once."""
 
-    def __init__(
-        self, settings: Settings, beneath: Beneath, store: Store, ledger: Ledger, readers: Executor, nonce: str = ""
-    ) -> None:
+    def __init__(self, settings: Settings, beneath: Beneath, store: Store, ledger: Ledger, readers: Executor) -> None:
         self.draining = False
         self.hops = Hops(local=is_local(kind(settings.source)))
         self._settings = settings
@@ -67,7 +65,7 @@ class Uploader:
         self._multipart = Multipart(
             store, ledger, self._budget, readers, settings.tuning, self._algorithm, lambda: self.draining
         )
-        self._run = nonce or secrets.token_hex(4)
+        self._run = secrets.token_hex(4)
         self._count = 0
         self._accepted = False
         self._denied = 0
