@@ -172,6 +172,7 @@ class Settings:
     trust_mtime: bool = False
     retry_failed: bool = False
     adopt: bool = False
+    drop_cache: bool = False  # let the kernel forget the pages of large files once they are read
 
 
 def parse_size(text: str) -> int:

@@ -72,6 +72,7 @@ EXAMPLES: Mapping[str, Example] = {
     "trust-mtime": ON,
     "retry-failed": ON,
     "adopt": ON,
+    "drop-cache": ON,
     "journal": Example("/var/tmp/j.db", Path("/var/tmp/j.db"), "/j", Path("/j"), "a\0b"),
     "json": ON,
     "quiet": ON,

@@ -1,3 +1,5 @@
+import ctypes
+import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,7 @@ from asyncmirror.errors import ChangedError, UnreadableError
 from asyncmirror.model import Algorithm, Receipt
 from asyncmirror.plan.parts import Part, parts
 from asyncmirror.source.beneath import Beneath, identity_of
+from asyncmirror.source.filesystem import kind
 from asyncmirror.source.read import OpenFile, Whole, read_whole
 from asyncmirror.source.walk import File
 
@@ -156,3 +159,27 @@ def test_no_descriptor_is_left_open(root: Path, beneath: Beneath) -> None:
     with OpenFile(beneath, file):
         pass
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def resident(path: Path) -> int:
+    """How many bytes of a file are in the page cache (mincore(2))."""
+    size = path.stat().st_size
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), size) as view:
+        pages = (ctypes.c_ubyte * (size // mmap.PAGESIZE))()
+        address = ctypes.addressof(ctypes.c_char.from_buffer(view))
+        assert ctypes.CDLL(None, use_errno=True).mincore(ctypes.c_void_p(address), ctypes.c_size_t(size), pages) == 0
+        return sum(page & 1 for page in pages) * mmap.PAGESIZE
+
+
+@pytest.mark.parametrize("drop", [False, True])
+def test_the_page_cache_is_dropped_behind_a_part_when_asked(root: Path, beneath: Beneath, drop: bool) -> None:  # noqa: FBT001
+    path, size = root / "d" / "big", 4 << 20
+    with path.open("wb") as file:
+        file.write(os.urandom(size))
+        file.flush()
+        os.fsync(file.fileno())
+    if kind(root) in ("", "tmpfs"):
+        pytest.skip("this file system has no pages to drop")
+    with OpenFile(beneath, scanned(root, b"big"), drop_cache=drop) as opened:
+        opened.read(Part(1, 0, size), CRC, bytearray(size))
+    assert (resident(path) < size // 2) is drop

@@ -157,6 +157,7 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
         ),
         Option(("--retry-failed",), "settings.retry_failed", read.switch, "", "try again what failed for good before"),
         Option(("--adopt",), "settings.adopt", read.switch, "", "take over objects in the bucket that are proven equal"),
+        Option(("--drop-cache",), "settings.drop_cache", read.switch, "", "keep large files out of the page cache once read"),
         Option(("--journal",), "settings.journal", read.path, "FILE", "where the journal is kept"),
     ),
     "output": (

@@ -28,8 +28,13 @@ class Whole(NamedTuple):
 class OpenFile:
     """A file held open while its parts are read. Positional reads: several threads may use it at once."""
 
-    def __init__(self, beneath: Beneath, file: File) -> None:
+    def __init__(self, beneath: Beneath, file: File, *, drop_cache: bool = False) -> None:
         """Open it.
+
+        Args:
+            beneath: Where.
+            file: Which.
+            drop_cache: Tell the kernel that what was read won't be read again, so that it keeps others' pages instead.
 
         Raises:
             SourceError: It can't be opened, or is no regular file any more.
@@ -40,6 +45,7 @@ class OpenFile:
         except OSError as error:
             raise classify(error, "open") from None
         self.identity = identity_of(status)
+        self._drop_cache = drop_cache
         if self.identity != file.identity:
             self.close()
             raise ChangedError("it changed after it was scanned", op="open")
@@ -52,6 +58,8 @@ class OpenFile:
             UnreadableError: The file system refused.
         """
         _read_into(self._descriptor, memoryview(buffer), part.offset)
+        if self._drop_cache:
+            os.posix_fadvise(self._descriptor, part.offset, part.length, os.POSIX_FADV_DONTNEED)
         self.verify()
         return compute(algorithm, buffer)
 

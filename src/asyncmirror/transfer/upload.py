@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from functools import partial
 
 from asyncmirror.checksum import compute
 from asyncmirror.errors import (
@@ -163,7 +164,8 @@ class Uploader:
             await self._put(work, Whole(b"", compute(self._algorithm, b""), work.file.identity))
             return
         loop = asyncio.get_running_loop()
-        with await loop.run_in_executor(self._readers, OpenFile, self._beneath, work.file) as opened:
+        open_file = partial(OpenFile, self._beneath, work.file, drop_cache=self._settings.drop_cache)
+        with await loop.run_in_executor(self._readers, open_file) as opened:
             if work.action is Action.RECHECK and await self._is_same(work, opened):
                 return
             if work.action is Action.ADOPT and await self._is_adopted(work, opened):
