@@ -1,7 +1,9 @@
 import pytest
 
+import asyncmirror
+from asyncmirror.engine.mirror import Mirror
 from asyncmirror.errors import UsageError
-from asyncmirror.settings import Destination, Tuning, format_size, parse_size
+from asyncmirror.settings import Destination, Settings, Tuning, format_size, parse_size
 
 
 @pytest.mark.parametrize(
@@ -59,3 +61,10 @@ def test_a_setting_out_of_bounds_names_its_flag(name: str, value: int) -> None:
 def test_a_part_must_fit_into_memory() -> None:
     with pytest.raises(UsageError, match="--max-memory"):
         Tuning(part_size=1 << 30, max_memory=1 << 29)
+
+
+def test_the_library_gives_its_public_names_and_no_others() -> None:
+    assert asyncmirror.Settings is Settings
+    assert asyncmirror.Mirror is Mirror
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        asyncmirror.nothing  # noqa: B018  looking it up is what is tested

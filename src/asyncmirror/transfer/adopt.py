@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from asyncmirror.model import Algorithm, Completed, RemoteObject
-from asyncmirror.plan.parts import MAX_PARTS, parts
+from asyncmirror.plan.parts import parts
 from asyncmirror.settings import MIB
 from asyncmirror.source.read import OpenFile
 
@@ -45,8 +45,7 @@ def is_equal(opened: OpenFile, remote: RemoteObject, algorithm: Algorithm, piece
     match = _ETAG.fullmatch(remote.etag)
     if match is None:
         return None
-    count = int(match[2] or 0)
-    candidates = _part_sizes(opened.identity.size, count) if 0 < count <= MAX_PARTS else iter((0,))
+    candidates = iter((0,)) if match[2] is None else _part_sizes(opened.identity.size, int(match[2]))
     for part_size in candidates:
         if _md5(opened, part_size, piece) == match[1]:
             return Completed(opened.identity, opened.checksum(algorithm, 0, piece), remote.etag, 0)
