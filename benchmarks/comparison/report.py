@@ -133,7 +133,7 @@ def _row(row: Mapping[str, Any], less: float) -> str:
         lines.append(_header(row))
         peer = best_peer(row)
         lines += [_line(row, entry, peer, less) for entry in row["entries"]]
-    lines += [f"- {name}: {value:,.4g}" for name, value in row["facts"].items()]
+    lines += ["", *(f"- {name}: {value:,.{0 if value >= 100 else 2}f}" for name, value in row["facts"].items())]
     samples = [sample for entry in row["entries"] for sample in entry["samples"] if sample["wall"] >= _TELLING]
     others = max((sample["others"] for sample in samples), default=0.0)
     disturbed = f"; **other processes took up to {others:.0%} of the machine**" if others > _DISTURBED else ""

@@ -39,7 +39,7 @@ _STAGES = (
     ("store/wire/pool", "connection and pool"),
     ("store/wire/tls", "TLS"),
     ("store/wire", "hash, sign, write the head"),
-    ("store", "retry, limit, deadline"),
+    ("store", "store: retry, limit, the SDK"),
     ("socket write", "socket write (kernel)"),
     ("uvloop", "event loop: poll, receive, callbacks"),
 )
@@ -143,9 +143,11 @@ def _table(clock: Mapping[str, float], loop: Mapping[str, float], count: int, op
     """Stages, then rooms; both add up to the total."""
     plans = clock.get("plans", 0.0)
     threads = {name.removeprefix("thread "): value for name, value in clock.items() if name.startswith("thread ")}
-    scan = threads.pop("scan", 0.0) + threads.pop("uvloop", 0.0)  # the first scan thread is one of the loop's own
+    first_scan = clock.get("scan", 0.0)  # in one of the loop's own threads
+    scan = threads.pop("scan", 0.0) + first_scan
     stages: defaultdict[str, float] = defaultdict(float, {"scan (threads)": scan - plans, "plan (threads)": plans})
     stages["read and checksum (threads)"] = threads.pop("read", 0.0)
+    stages["hash of large bodies (threads)"] = threads.pop("uvloop", 0.0) - first_scan
     stages["journal (thread)"] = threads.pop("journal", 0.0)
     stages.update({f"thread {name}": value for name, value in threads.items()})
     for room, value in loop.items():

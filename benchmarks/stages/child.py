@@ -2,8 +2,8 @@
 
     python -m stages.child clock|profile ARGUMENTS OF asyncmirror...
 
-Two modes, because a profiler slows what it watches: `clock` only reads each thread's CPU clock, at its end and around a
-listing's plan; `profile` has cProfile watch the event loop's thread, and its figures serve as shares.
+Two modes, because a profiler slows what it watches: `clock` only reads each thread's CPU clock, at its end, around
+the scan and its plans; `profile` has cProfile watch the event loop's thread, and its figures serve as shares.
 """
 
 import cProfile
@@ -38,6 +38,7 @@ class Clocks:
         self._lock = threading.Lock()
         self._watch_threads()
         self._watch_plans()
+        self._watch_scan()
 
     def _add(self, name: str, seconds: float) -> None:
         with self._lock:
@@ -68,6 +69,20 @@ class Clocks:
                 add("plans", time.thread_time() - began)
 
         Planner.plan = timed  # type: ignore[method-assign,assignment]  # on purpose
+
+    def _watch_scan(self) -> None:
+        from asyncmirror.source.walk import Walker  # noqa: PLC0415  only where it is asked for
+
+        run, add = Walker.run, self._add
+
+        def timed(walker: Walker) -> None:
+            began = time.thread_time()
+            try:
+                run(walker)
+            finally:
+                add("scan", time.thread_time() - began)
+
+        Walker.run = timed  # type: ignore[method-assign,assignment]  # on purpose
 
 
 def rooms(profile: cProfile.Profile) -> tuple[Mapping[str, float], Mapping[str, float]]:
