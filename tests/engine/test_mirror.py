@@ -454,6 +454,18 @@ async def test_filters_leave_out_and_say_so(house: House) -> None:
     assert ran.summary.exit_code == 0
 
 
+@pytest.mark.parametrize("where", ["", "state/deep", ".state"])
+async def test_a_journal_within_the_source_is_left_out(house: House, where: str) -> None:
+    house.write("a", b"x")
+    house.write("state/deep/b", b"x")
+    inside = house.options(journal=house.root / where / "j.sqlite")
+    assert (await house.run(inside)).summary.exit_code == 0
+    assert set(house.bucket()) == {"pre/a", "pre/state/deep/b"}
+    ran = await house.run(inside)
+    assert ran.summary.exit_code == 0
+    assert ran.outcome(os.fsencode(os.path.join(where, "j.sqlite"))) is Outcome.EXCLUDED
+
+
 async def test_links_are_recorded_as_empty_objects(house: House) -> None:
     house.write("a", b"x")
     link = house.root / "link"

@@ -4,6 +4,7 @@ Owns the step between scan and work. Runs in the scan threads, so that the event
 nothing: for a file that is unchanged it costs one comparison. Decisions themselves are `plan.decide`'s.
 """
 
+import os
 from typing import NamedTuple
 
 from asyncmirror.errors import RefusedError
@@ -19,6 +20,7 @@ from asyncmirror.settings import Settings
 from asyncmirror.source.walk import File, Listing
 from asyncmirror.transfer.work import Work
 
+_OWN = (b"", b"-wal", b"-shm", b"-journal", b".lock", b".sock")
 _RECORDED = frozenset({Outcome.UNREADABLE, Outcome.UNSUPPORTED, Outcome.REFUSED, Outcome.FAILED})
 _NOTHING = Record()
 
@@ -42,6 +44,11 @@ class Planner:
         self._filters = filters
         self._journal = journal
         self._prefix = settings.destination.prefix
+        # The journal's files, where they lie within the source: they change while they would be read.
+        where, _, name = os.path.realpath(os.fsencode(journal.path)).rpartition(b"/")
+        below = os.path.relpath(where, os.path.realpath(os.fsencode(settings.source)))
+        self._own_directory = b"" if below == b"." else below
+        self._own_names = frozenset(name + suffix for suffix in _OWN)
 
     def plan(self, listing: Listing) -> Plan:
         """What is to be done about a listing. Blocks on the journal.
@@ -52,6 +59,9 @@ class Planner:
         directory, files, oddities, whole = listing
         scanned_bytes = sum(file.identity.size for file in files) + sum(oddity.size for oddity in oddities)
         plan = Plan(None, [], [], [], len(files) + len(oddities), scanned_bytes)
+        if directory.path == self._own_directory:
+            listing = self._without_own(listing, plan)
+            _, files, oddities, _ = listing
         if self._filters:
             files = self._filtered(listing, plan)
         known = self._journal.known(directory.path, None if whole else [file.name for file in files])
@@ -77,6 +87,18 @@ class Planner:
         if unchanged:
             return plan._replace(unchanged=Unchanged(directory.path, prefix, tuple(unchanged)))
         return plan
+
+    def _without_own(self, listing: Listing, plan: Plan) -> Listing:
+        """The listing without the journal's own files."""
+        own = self._own_names
+        for name in [file.name for file in listing.files] + [oddity.name for oddity in listing.oddities]:
+            if name in own:
+                path = listing.directory.child(name)
+                plan.settled.append(Settled(path, "", Outcome.EXCLUDED, 0, "it belongs to the journal of this run"))
+        return listing._replace(
+            files=[file for file in listing.files if file.name not in own],
+            oddities=[oddity for oddity in listing.oddities if oddity.name not in own],
+        )
 
     def _filtered(self, listing: Listing, plan: Plan) -> list[File]:
         """The files that no rule leaves out."""
