@@ -49,16 +49,14 @@ def directory_id(connection: sqlite3.Connection, path: bytes) -> int:
 
 def known(connection: sqlite3.Connection, directory: int, names: Sequence[bytes] | None) -> Known:
     """What is known of a directory, or of these of its entries."""
-    complete: dict[bytes, Row] = {}
     if names is None:
-        for name, *row in connection.execute(_KNOWN, (directory,)):
-            complete[name] = tuple(row)
+        complete: dict[bytes, Row] = {row[0]: row[1:] for row in connection.execute(_KNOWN, (directory,))}
     else:
+        complete = {}
         for start in range(0, len(names), _BATCH):
             some = names[start : start + _BATCH]
             statement = f"{_KNOWN} AND name IN ({','.join('?' * len(some))})"
-            for name, *row in connection.execute(statement, (directory, *some)):
-                complete[name] = tuple(row)
+            complete |= {row[0]: row[1:] for row in connection.execute(statement, (directory, *some))}
     unsettled = connection.execute(
         "SELECT name FROM problem WHERE directory = ? UNION SELECT name FROM upload WHERE directory = ?", (directory, directory)
     )
