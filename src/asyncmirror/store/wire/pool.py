@@ -15,7 +15,7 @@ from asyncmirror.errors import ConnectionFaultError, StoreError, UnreachableErro
 from asyncmirror.model import Body
 from asyncmirror.store.wire.addresses import Address, Addresses, Resolver, choose, resolve
 from asyncmirror.store.wire.answer import Answer
-from asyncmirror.store.wire.http import Connection, StaleConnectionError
+from asyncmirror.store.wire.http import Burst, Connection, StaleConnectionError
 from asyncmirror.store.wire.tls import TlsLayer
 
 IDLE_TIMEOUT = 4.0
@@ -28,8 +28,10 @@ class _Pooled(Connection):
 
     __slots__ = ("address",)
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, tls: TlsLayer | None, server_name: str, address: Address) -> None:
-        super().__init__(loop, tls, server_name)
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, tls: TlsLayer | None, server_name: str, burst: Burst, address: Address
+    ) -> None:
+        super().__init__(loop, tls, server_name, burst)
         self.address = address
         address.load += 1
 
@@ -67,6 +69,7 @@ class Pool:
         self._idle_timeout = idle_timeout
         self._addresses = Addresses(host, port, resolver=resolver)
         self._loop = asyncio.get_running_loop()
+        self._burst = Burst(self._loop)
         self._idle: list[_Pooled] = []
         self._all: set[_Pooled] = set()
         self._session: ssl.SSLSession | None = None
@@ -155,7 +158,7 @@ class Pool:
 
     async def _connect(self, address: Address) -> _Pooled:
         tls = None if self._context is None else TlsLayer(self._context, self._host, self._session)
-        connection = _Pooled(self._loop, tls, self._host, address)
+        connection = _Pooled(self._loop, tls, self._host, self._burst, address)
         where = f"{address.name[0]} port {address.name[1]}"
         try:
             async with asyncio.timeout(self._connect_timeout):
