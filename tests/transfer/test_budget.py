@@ -53,3 +53,15 @@ async def test_who_is_cancelled_when_granted_gives_it_back() -> None:
     await asyncio.wait([waiter])
     assert waiter.cancelled()
     assert budget.taken == 0
+
+
+async def test_who_gives_up_waiting_just_before_bytes_come_free_is_passed_over() -> None:
+    budget = ByteBudget(10)
+    await budget.acquire(10)
+    waiter = asyncio.create_task(budget.acquire(4))
+    await asyncio.sleep(0)
+    waiter.cancel()
+    budget.release(10)  # before the waiter has run again: as when a part fails and gives its bytes back
+    await asyncio.wait([waiter])
+    assert waiter.cancelled()
+    assert budget.taken == 0

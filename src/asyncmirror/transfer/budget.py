@@ -34,7 +34,7 @@ class ByteBudget:
         except asyncio.CancelledError:
             if future.done() and not future.cancelled():
                 self.release(size)  # it was granted, and is not wanted any more
-            else:
+            elif (size, future) in self._waiting:  # else it was passed over already, by a release since it was cancelled
                 self._waiting.remove((size, future))
                 self._grant()
             raise
