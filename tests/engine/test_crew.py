@@ -82,6 +82,16 @@ async def test_processes_mirror_a_tree_and_a_second_run_sends_nothing(settings: 
     assert len(server.requests) == before + 1
 
 
+async def test_processes_import_nothing_from_the_working_directory(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "uvloop.py").write_text("raise SystemExit(9)", encoding="ascii")
+    monkeypatch.chdir(elsewhere)
+    assert (await run(settings)).summary.exit_code == 0
+
+
 @pytest.mark.parametrize(("act", "code", "stopped"), [("drain", 0, True), ("stop", 0, True), ("kill", 4, True)])
 async def test_whatever_stops_them_the_next_run_goes_on(
     settings: Settings,

@@ -255,8 +255,10 @@ async def several(
         for _ in range(settings.tuning.loops):
             ours, theirs = socket.socketpair()
             with theirs:
+                # -P: -m alone would import from the directory that the user happens to stand in, which may be anybody's data.
+                number = theirs.fileno()
                 process = await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", "asyncmirror.engine.process", str(theirs.fileno()), pass_fds=[theirs.fileno()]
+                    sys.executable, "-P", "-m", "asyncmirror.engine.process", str(number), pass_fds=[number]
                 )
             stack.push_async_callback(process.wait)
             member = _Member(ledger, fail, tasks)
