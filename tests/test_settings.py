@@ -3,7 +3,7 @@ import pytest
 import asyncmirror
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.errors import UsageError
-from asyncmirror.settings import Destination, Settings, Tuning, format_size, parse_size
+from asyncmirror.settings import Destination, ObjectOptions, Settings, Tuning, format_size, parse_size
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,16 @@ def test_a_malformed_destination_is_a_usage_error(text: str) -> None:
 def test_a_setting_out_of_bounds_names_its_flag(name: str, value: int) -> None:
     with pytest.raises(UsageError, match="--" + name.replace("_", "-")):
         Tuning(**{name: value})
+
+
+def test_a_part_must_fit_into_each_process_share_of_memory() -> None:
+    with pytest.raises(UsageError, match=r"--loops 40 leaves each process 12\.8 MiB"):
+        Tuning(loops=40)
+
+
+def test_metadata_that_is_our_own_is_refused() -> None:
+    with pytest.raises(UsageError, match="--metadata mtime"):
+        ObjectOptions(metadata={"Project": "desi", "Mtime": "1"})
 
 
 def test_a_part_must_fit_into_memory() -> None:

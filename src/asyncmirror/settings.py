@@ -23,6 +23,7 @@ MAX_PART_SIZE = 5 * GIB
 """S3's largest part, and its largest single PUT."""
 
 _SIZES = frozenset({"part_size", "multipart_threshold", "max_memory"})
+_OWN_METADATA = frozenset({"mtime", "asyncmirror-nonce", "symlink-target"})
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)(B?)", re.IGNORECASE)
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 # AWS, "Bucket naming rules", and what compatible stores allow beyond them (upper case, underscores: Ceph RGW).
@@ -108,6 +109,11 @@ class ObjectOptions:
     metadata: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     algorithm: Algorithm = Algorithm.CRC64NVME
 
+    def __post_init__(self) -> None:
+        own = sorted(set(map(str.lower, self.metadata)) & _OWN_METADATA)
+        if own:
+            raise UsageError(f"--metadata {own[0]} is written by asyncmirror itself", hint="choose another name")
+
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
@@ -121,7 +127,7 @@ class Tuning:
     multipart_threshold: int = 32 * MIB  # a file of this size or more goes up in parts
     max_memory: int = 512 * MIB  # bodies in memory at once
     request_timeout: float = 60.0  # per attempt, plus the time the body takes at 1 MiB/s
-    max_attempts: int = 8  # per request, the first included
+    max_attempts: int = 100  # per request, the first included: by default the window below decides
     retry_window: float = 300.0  # from the first attempt; no attempt begins later
 
     @property
@@ -148,6 +154,12 @@ class Tuning:
                 flag = "--" + name.replace("_", "-")
                 show = format_size if name in _SIZES else str
                 raise UsageError(f"{flag} is {show(value)}; it must be from {show(least)} to {show(most)}")
+        if self.loops > 1 and self.part_size > self.max_memory // self.loops:
+            raise UsageError(
+                f"--loops {self.loops} leaves each process {format_size(self.max_memory // self.loops)} of --max-memory,"
+                f" less than a part of {format_size(self.part_size)}",
+                hint="raise --max-memory, or lower --loops or --part-size",
+            )
         if self.part_size > self.max_memory:
             raise UsageError(
                 f"--part-size {format_size(self.part_size)} does not fit into --max-memory {format_size(self.max_memory)}",

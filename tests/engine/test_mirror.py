@@ -442,6 +442,20 @@ async def test_a_key_that_is_too_long_is_refused_by_name(house: House) -> None:
     assert ran.summary.exit_code == 3
 
 
+async def test_filters_leave_out_what_is_no_file_too(house: House) -> None:
+    house.write("a.fits", b"x")
+    os.mkfifo(house.root / "fifo")
+    (house.root / "link").symlink_to("nowhere")
+    out = await house.run(house.options(rules=(Rule(include=False, pattern="fifo"), Rule(include=False, pattern="link"))))
+    assert out.settled[b"fifo"].reason == "--exclude fifo"
+    assert out.settled[b"link"].outcome is Outcome.EXCLUDED
+    assert out.summary.exit_code == 0
+    only = await house.run(house.options(rules=(Rule(include=True, pattern="*.fits"),)))
+    assert only.count(Outcome.EXCLUDED) == 2
+    assert only.summary.exit_code == 0
+    assert (await house.run()).summary.exit_code == 3
+
+
 async def test_filters_leave_out_and_say_so(house: House) -> None:
     house.write("a.fits", b"x")
     house.write("b.log", b"x")

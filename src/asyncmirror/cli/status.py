@@ -119,7 +119,11 @@ def _last_run(status: Status) -> str:
     began = f"began {_moment(last.started)} on {show_line(last.host)}"
     if last.ended is None:
         return f"{began}, was killed: the same sync goes on from there"
-    code = last.summary.get("exit_code") if last.summary else None
+    summary = last.summary or {}
+    code = summary.get("exit_code")
+    if summary.get("stopped"):
+        after = duration(last.ended - last.started)
+        return f"{began}, stopped after {after}, before its end: the same command goes on from there"
     ended = f"{began}, ended after {duration(last.ended - last.started)}"
     return ended if code is None else f"{ended} with exit code {code}"
 

@@ -8,6 +8,7 @@ every case. Knows the engine only through `Mirroring`, and no terminal.
 import asyncio
 import contextlib
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
@@ -19,7 +20,9 @@ from asyncmirror.cli.gather import Invocation
 from asyncmirror.cli.json_lines import JsonLines
 from asyncmirror.cli.screen import Screen
 from asyncmirror.cli.stderr import complain
-from asyncmirror.events import Event, Notice, Progress, Summary
+from asyncmirror.cli.text import show_name
+from asyncmirror.events import Event, Notice, Progress, Settled, Summary
+from asyncmirror.model import Outcome
 from asyncmirror.settings import Settings
 
 _STDOUT = 1
@@ -75,6 +78,8 @@ class _Sync:
         self._mirror: Mirroring | None = None
         self._signal: signal.Signals | None = None
         self._json = JsonLines(_STDOUT, self._on_output_lost) if invocation.output.json else None
+        # What a dry run would send, a line each: that is what it is asked for.
+        self._listing = invocation.settings.dry_run and not (invocation.output.json or invocation.output.quiet)
         self._state = State()
         self._pace = Pace()
 
@@ -126,6 +131,8 @@ class _Sync:
         async for event in mirror.run():
             told = event._replace(exit_code=self._exit_code(event)) if isinstance(event, Summary) else event
             self._state = fold(self._state, told)
+            if self._listing and isinstance(told, Settled) and told.outcome is Outcome.PENDING:
+                sys.stdout.write(f"({told.reason}) {show_name(told.path)}\n")
             if self._json is not None:
                 self._json.add(told)
                 if self._json.due or isinstance(told, Notice):  # what a notice says may be told only once

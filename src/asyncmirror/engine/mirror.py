@@ -99,7 +99,7 @@ class Mirror:
         """Make sure that the store can be worked with. What it refuses now is no file's failure: the run can't begin."""
         try:
             async with asyncio.timeout(_PATIENCE):
-                await self._store.store.check_bucket(self._settings.destination.prefix)
+                await self._store.first.check_bucket(self._settings.destination.prefix)
         except TimeoutError:
             where = str(self._settings.destination)
             hint = "check --endpoint-url and the network"

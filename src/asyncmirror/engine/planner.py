@@ -17,7 +17,7 @@ from asyncmirror.plan import keys
 from asyncmirror.plan.decide import Action, decide
 from asyncmirror.plan.filters import Filters
 from asyncmirror.settings import Settings
-from asyncmirror.source.walk import File, Listing
+from asyncmirror.source.walk import File, Listing, Oddity
 from asyncmirror.transfer.work import Work
 
 _OWN = (b"", b"-wal", b"-shm", b"-journal", b".lock", b".sock")
@@ -63,7 +63,7 @@ class Planner:
             listing = self._without_own(listing, plan)
             _, files, oddities, _ = listing
         if self._filters:
-            files = self._filtered(listing, plan)
+            files, oddities = self._filtered(listing, plan)
         known = self._journal.known(directory.path, None if whole else [file.name for file in files])
         complete, unsettled = known.complete, known.unsettled
         unchanged: list[tuple[bytes, int]] = []
@@ -100,17 +100,20 @@ class Planner:
             oddities=[oddity for oddity in listing.oddities if oddity.name not in own],
         )
 
-    def _filtered(self, listing: Listing, plan: Plan) -> list[File]:
-        """The files that no rule leaves out."""
-        kept = []
-        for file in listing.files:
-            path = listing.directory.child(file.name)
+    def _filtered(self, listing: Listing, plan: Plan) -> tuple[list[File], list[Oddity]]:
+        """What no rule leaves out. What is told of a directory itself, in its own listing, is not for these rules."""
+
+        def kept(name: bytes, size: int) -> bool:
+            path = listing.directory.child(name)
             reason = self._filters.excludes(path)
             if reason:
-                plan.settled.append(Settled(path, "", Outcome.EXCLUDED, file.identity.size, reason))
-            else:
-                kept.append(file)
-        return kept
+                plan.settled.append(Settled(path, "", Outcome.EXCLUDED, size, reason))
+            return not reason
+
+        return (
+            [file for file in listing.files if kept(file.name, file.identity.size)],
+            [odd for odd in listing.oddities if not odd.name or odd.outcome is Outcome.EXCLUDED or kept(odd.name, odd.size)],
+        )
 
     def _decide(self, files: list[File], listing: Listing, known: Known, prefix: str, plan: Plan) -> None:
         """Decide for the files that are not simply unchanged."""

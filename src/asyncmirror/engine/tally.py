@@ -38,7 +38,7 @@ class Tally:
 
 
 def summarize(summary: Summary) -> dict[str, object]:
-    """A summary in the words of the journal and of ``--json``."""
+    """A summary as the journal keeps it: the words of ``--json``, and whether the run was stopped before its end."""
     names = {outcome.name.lower(): summary.counts.get(outcome, 0) for outcome in Outcome}
     return {
         **names,
@@ -47,4 +47,5 @@ def summarize(summary: Summary) -> dict[str, object]:
         "requests": summary.requests,
         "seconds": round(summary.seconds, 3),
         "exit_code": summary.exit_code,
+        "stopped": summary.stopped,
     }

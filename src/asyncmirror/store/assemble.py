@@ -5,6 +5,7 @@ Owns the order of the decorators: a slot is taken for each attempt, so that wait
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import NamedTuple
 
 from asyncmirror.settings import Settings
@@ -13,12 +14,16 @@ from asyncmirror.store.port import Store
 from asyncmirror.store.retry import RetryingStore
 from asyncmirror.store.wire.store import WireStore
 
+_FIRST_ATTEMPTS = 7
+"""Over at most 6 seconds."""
+
 
 class Assembled(NamedTuple):
     """What to send requests to, the gauges of what was sent, and what the user should know of it."""
 
     store: Store
     limited: LimitedStore
+    first: Store  # gives up sooner: for what is asked while somebody waits for the run to begin
     notices: tuple[str, ...] = ()
 
 
@@ -43,4 +48,5 @@ async def assemble(settings: Settings, own: Store | None = None) -> AsyncIterato
 def _decorate(adapter: Store, settings: Settings, *, keeps_time: bool = False) -> Assembled:
     tuning = settings.tuning
     limited = LimitedStore(adapter, tuning.concurrency, tuning.request_timeout, keeps_time=keeps_time)
-    return Assembled(RetryingStore(limited, tuning), limited)
+    hasty = replace(tuning, max_attempts=min(tuning.max_attempts, _FIRST_ATTEMPTS))
+    return Assembled(RetryingStore(limited, tuning), limited, RetryingStore(limited, hasty))
