@@ -1,5 +1,7 @@
 import os
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from asyncmirror.engine.mirror import Mirror
 from asyncmirror.engine.status import read_status
 from asyncmirror.errors import (
     AccessDeniedError,
+    CorruptedError,
     CredentialsError,
     JournalError,
     RejectedError,
@@ -16,10 +19,11 @@ from asyncmirror.errors import (
     UsageError,
 )
 from asyncmirror.events import Event, Notice, Settled, Started, Summary
-from asyncmirror.model import Algorithm, Checksum, Outcome, Properties
+from asyncmirror.model import Algorithm, Checksum, Outcome, Properties, Receipt, Stored
 from asyncmirror.plan.properties import NONCE
 from asyncmirror.settings import Rule, Symlinks
 from asyncmirror.source.beneath import Beneath
+from asyncmirror.source.walk import Listing, Walker
 from asyncmirror.store import memory
 from tests.engine.house import PART, TUNING, House, Sent
 
@@ -661,3 +665,118 @@ async def test_uploads_begin_before_the_scan_ends(house: House) -> None:
 
     await house.run(house.options(tuning=TUNING.__class__(concurrency=2, scanners=1)), watch=watch)
     assert scanning[0]
+
+
+async def test_numbers_that_do_not_fit_the_journal_are_wrapped_and_still_tell_a_change(house: House) -> None:
+    path = house.write("a", b"x")
+    late = 10_413_792_000_000_000_000  # in 2300
+    os.utime(path, ns=(late, late))
+    assert (await house.run()).outcome(b"a") is Outcome.COMPLETE
+    assert (await house.run()).unchanged == {b"a"}
+    os.utime(path, ns=(late, late + 1))
+    assert (await house.run()).settled[b"a"].reason == "its times changed, its bytes did not"
+
+
+async def test_a_complete_that_answers_another_checksum_is_never_taken_for_ours(house: House) -> None:
+    house.write("big", BIG)
+    complete = house.store.complete_multipart_upload
+    wrong = Checksum(Algorithm.CRC64NVME, b"\0" * 8)
+
+    async def corrupted(key: str, upload_id: str, receipts: Sequence[Receipt], size: int, checksum: Checksum) -> Stored:
+        stored = await complete(key, upload_id, receipts, size, checksum)
+        house.store.objects[key] = house.store.objects[key]._replace(checksum=wrong, data=b"\0" * size)
+        return stored._replace(checksum=wrong)
+
+    house.store.complete_multipart_upload = corrupted  # type: ignore[method-assign]  # a store that corrupts
+    first = await house.run()
+    assert first.outcome(b"big") is Outcome.FAILED
+    house.store.complete_multipart_upload = complete  # type: ignore[method-assign]
+    second = await house.run()
+    assert second.outcome(b"big") is Outcome.COMPLETE
+    assert house.bucket() == house.tree()
+
+
+async def test_a_confirmation_needs_the_checksum_too_where_the_store_tells_it(house: House) -> None:
+    house.write("big", BIG)
+
+    def after(sent: Sent) -> None:
+        if sent.op == "CompleteMultipartUpload":
+            stored = house.store.objects[sent.key]
+            house.store.objects[sent.key] = stored._replace(checksum=Checksum(Algorithm.CRC64NVME, b"\0" * 8))
+            house.store.after = lambda _: None
+            raise ServerFaultError("the answer was lost", status=500)
+
+    house.store.after = after
+    ran = await house.run()
+    assert ran.outcome(b"big") is Outcome.COMPLETE
+    assert house.store.ops()["CreateMultipartUpload"] == 2
+
+
+async def test_parts_that_are_refused_at_the_end_are_sent_anew_in_the_next_run(house: House) -> None:
+    house.write("big", BIG)
+
+    def before(sent: Sent) -> None:
+        if sent.op == "CompleteMultipartUpload":
+            raise CorruptedError("BadDigest", status=400, code="BadDigest")
+
+    house.store.before = before
+    assert (await house.run()).outcome(b"big") is Outcome.FAILED
+    assert house.store.uploads == 0
+    house.store.before = lambda _: None
+    assert (await house.run()).outcome(b"big") is Outcome.COMPLETE
+
+
+async def test_less_memory_than_the_parts_of_an_upload_need_is_refused_by_name(house: House) -> None:
+    await stop_within_an_upload(house)
+    house.write("other", b"x")
+    less = replace(TUNING, max_memory=PART, part_size=PART)
+    known = house.settings.journal
+    assert known is not None
+    with sqlite3.connect(known) as connection:
+        connection.execute("UPDATE upload SET part_size = ?", (2 * PART,))
+    connection.close()
+    ran = await house.run(house.options(tuning=less))
+    assert ran.outcome(b"big") is Outcome.REFUSED
+    assert "--max-memory 10MiB" in ran.settled[b"big"].reason
+    assert ran.outcome(b"other") is Outcome.COMPLETE
+    assert ran.summary.exit_code == 3
+
+
+async def test_who_may_only_write_gets_on_all_the_same(house: House) -> None:
+    await stop_within_an_upload(house)
+    house.store._uploads.clear()
+
+    def before(sent: Sent) -> None:
+        if sent.op == "HeadObject":
+            raise AccessDeniedError("no", status=403)
+
+    house.store.before = before
+    assert (await house.run()).outcome(b"big") is Outcome.COMPLETE
+    assert house.bucket() == house.tree()
+
+
+async def test_an_unfinished_upload_of_a_file_that_is_gone_is_reported_once(house: House) -> None:
+    path = await stop_within_an_upload(house)
+    path.unlink()
+    house.write("a", b"x")
+    ran = await house.run()
+    assert [event.text for event in ran.events if isinstance(event, Notice)] == [
+        "b'big' is gone; its unfinished upload is left in the store: id upload-1"
+    ]
+    assert not [event for event in (await house.run()).events if isinstance(event, Notice)]
+    assert read_status(house.settings.journal or Path()).uploads == ()
+
+
+async def test_a_name_that_a_directory_tells_twice_is_sent_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.write("a", b"x")
+    house.write("b", b"x")
+    told = Walker._tell
+
+    def twice(self: Walker, listing: Listing) -> None:
+        told(self, listing._replace(files=listing.files * 2))
+
+    monkeypatch.setattr(Walker, "_tell", twice)
+    ran = await house.run()
+    assert house.store.ops() == {"PutObject": 2}
+    assert ran.count(Outcome.COMPLETE) == 2
+    assert ran.count(Outcome.PENDING) == 0

@@ -232,6 +232,23 @@ def test_the_first_write_that_fails_ends_the_journal_and_everybody_is_told(path:
     again.close()
 
 
+def test_a_question_that_fails_is_its_askers_affair(journal: Journal) -> None:
+    with pytest.raises(ZeroDivisionError):
+        journal.ask(lambda _: 1 // 0).result(10)
+    assert journal.known(b"", None).complete == {}
+
+
+def test_a_change_that_can_not_be_written_ends_the_journal_and_nobody_waits_for_ever(path: Path) -> None:
+    journal = Journal(path, OF)
+    directory = journal.known(b"", None).directory
+    too_large = COMPLETED._replace(identity=IDENTITY._replace(ino=1 << 63))
+    with pytest.raises(JournalError, match="OverflowError"):
+        write(journal, Complete(directory, b"a", too_large, clears=False))
+    with pytest.raises(JournalError, match="OverflowError"):
+        journal.known(b"", None)
+    journal.close()
+
+
 def test_kill_9_loses_no_commit(path: Path) -> None:
     script = """
 import sys

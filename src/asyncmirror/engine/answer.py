@@ -31,7 +31,8 @@ async def answering(journal: Journal, path: str) -> AsyncIterator[None]:
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            most = json.loads(await reader.readline())["most"]
+            asked = json.loads(await reader.readline())["most"]
+            most = None if asked is None else int(asked)
             status = await asyncio.wrap_future(journal.ask(lambda connection: report(connection, journal.path, most)))
             writer.write(to_json(status))
             await writer.drain()

@@ -258,7 +258,9 @@ async def several(
                 # -P: -m alone would import from the directory that the user happens to stand in, which may be anybody's data.
                 number = theirs.fileno()
                 process = await asyncio.create_subprocess_exec(
-                    sys.executable, "-P", "-m", "asyncmirror.engine.process", str(number), pass_fds=[number]
+                    *(sys.executable, "-P", "-m", "asyncmirror.engine.process", str(number)),
+                    pass_fds=[number],
+                    start_new_session=True,  # a Ctrl-C in the terminal is for the run, which tells its processes
                 )
             stack.push_async_callback(process.wait)
             member = _Member(ledger, fail, tasks)

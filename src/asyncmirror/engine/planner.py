@@ -8,8 +8,8 @@ import os
 from typing import NamedTuple
 
 from asyncmirror.errors import RefusedError
-from asyncmirror.events import Settled, Unchanged
-from asyncmirror.journal.changes import Change, Complete, Fail, Forgive
+from asyncmirror.events import Notice, Settled, Unchanged
+from asyncmirror.journal.changes import Abandon, Change, Complete, Fail, Forgive
 from asyncmirror.journal.queries import Known
 from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Outcome, Problem, Record
@@ -32,6 +32,7 @@ class Plan(NamedTuple):
     settled: list[Settled]
     changes: list[Change]
     works: list[Work]
+    notices: list[Notice]
     scanned: int
     scanned_bytes: int
 
@@ -56,9 +57,10 @@ class Planner:
         Raises:
             JournalError: The journal failed.
         """
+        listing = _once(listing)
         directory, files, oddities, whole = listing
         scanned_bytes = sum(file.identity.size for file in files) + sum(oddity.size for oddity in oddities)
-        plan = Plan(None, [], [], [], len(files) + len(oddities), scanned_bytes)
+        plan = Plan(None, [], [], [], [], len(files) + len(oddities), scanned_bytes)
         if directory.path == self._own_directory:
             listing = self._without_own(listing, plan)
             _, files, oddities, _ = listing
@@ -164,4 +166,15 @@ class Planner:
         """Forget the problems of entries that are no more, and of the directory itself, which was listed."""
         there = {file.name for file in listing.files} | {oddity.name for oddity in listing.oddities}
         gone = known.unsettled - there
-        plan.changes.extend(Forgive(known.directory, name) for name in gone)
+        for name, record in (self._journal.records(known.directory, list(gone)) if gone else {}).items():
+            plan.changes.append(Forgive(known.directory, name))
+            if record.uploading is not None and record.uploading.upload.upload_id:
+                path, upload_id = listing.directory.child(name), record.uploading.upload.upload_id
+                plan.changes.append(Abandon(known.directory, name))
+                plan.notices.append(Notice(f"{path!r} is gone; its unfinished upload is left in the store: id {upload_id}"))
+
+
+def _once(listing: Listing) -> Listing:
+    """The listing with each name once: a directory that changes while it is read may repeat one."""
+    names = {file.name: file for file in listing.files}
+    return listing if len(names) == len(listing.files) else listing._replace(files=list(names.values()))

@@ -64,7 +64,10 @@ class _Telling:
 
     def settle(self, work: Work, outcome: Outcome, reason: str = "", change: Change | None = None) -> None:
         """See `transfer.work.Ledger`."""
-        run, index = self._places.pop(work.path)
+        place = self._places.pop(work.path, None)
+        if place is None:
+            return  # told already: a directory that changed while it was read may name a file twice
+        run, index = place
         self._results.append(Result(run, index, outcome, work.size, reason, change))
         if len(self._results) >= _MOST:
             self.flush()

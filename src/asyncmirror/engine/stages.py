@@ -168,11 +168,12 @@ class Stages:
     async def _distribute(self) -> None:
         """Take plans apart: what is settled goes to the journal and the caller, works go to the workers."""
         while plans := await self._plans.take(1):
-            unchanged, settled, changes, works, scanned, scanned_bytes = plans[0]
+            unchanged, settled, changes, works, notices, scanned, scanned_bytes = plans[0]
             self.scanned += scanned
             self.scanned_bytes += scanned_bytes
             if unchanged is not None:
                 self._outbox.offer((unchanged,))
+            self._outbox.offer(notices)
             if settled or changes:
                 self._recorder.add(settled, changes)
             if self._settings.dry_run:

@@ -60,7 +60,8 @@ def known(connection: sqlite3.Connection, directory: int, names: Sequence[bytes]
     unsettled = connection.execute(
         "SELECT name FROM problem WHERE directory = ? UNION SELECT name FROM upload WHERE directory = ?", (directory, directory)
     )
-    return Known(directory, complete, frozenset(name for (name,) in unsettled))
+    wanted = None if names is None else frozenset(names)
+    return Known(directory, complete, frozenset(name for (name,) in unsettled if wanted is None or name in wanted))
 
 
 def records(connection: sqlite3.Connection, directory: int, names: Sequence[bytes]) -> dict[bytes, Record]:

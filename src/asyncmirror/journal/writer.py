@@ -5,6 +5,7 @@ threads alike and are served in order. A change's future is done only after its 
 journal: nothing that it had not committed was ever told to anybody, so that nothing is lost.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -18,7 +19,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from asyncmirror.errors import AsyncmirrorError, JournalError, UsageError
+from asyncmirror.errors import JournalError, UsageError
 from asyncmirror.journal import queries
 from asyncmirror.journal.changes import Change, apply
 from asyncmirror.journal.lock import Lock
@@ -195,8 +196,12 @@ class Journal:
         except sqlite3.Error as error:
             self._break(error, [*waiting, job.future])
             waiting.clear()
-        except AsyncmirrorError as error:
-            job.future.set_exception(error)
+        except Exception as error:  # noqa: BLE001  whoever waits is told; a thread that died would let them wait for ever
+            if job.writes:
+                self._break(error, [*waiting, job.future])
+                waiting.clear()
+            else:
+                job.future.set_exception(error)
         else:
             if job.writes:
                 waiting.append(job.future)
@@ -215,11 +220,15 @@ class Journal:
                     future.set_result(None)
         waiting.clear()
 
-    def _break(self, error: sqlite3.Error, waiting: "Sequence[Future[object]]") -> None:
+    def _break(self, error: Exception, waiting: "Sequence[Future[object]]") -> None:
         """Give up: SQLite has rolled back, or is made to; whoever waits is told."""
-        self._broken = translate(error, self.path)
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        if isinstance(error, sqlite3.Error):
+            self._broken = translate(error, self.path)
+        else:
+            self._broken = JournalError(f"a change could not be written: {error!r}", path=os.fspath(self.path))
+        with contextlib.suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
         for future in waiting:
             future.set_exception(self._broken)
 

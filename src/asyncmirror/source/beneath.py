@@ -21,6 +21,7 @@ _STEP = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os
 _LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
+_MOST = (1 << 63) - 1
 _SAID = {
     errno.EACCES: "permission denied",
     errno.EPERM: "not permitted",
@@ -34,8 +35,19 @@ _SAID = {
 
 
 def identity_of(status: os.stat_result) -> Identity:
-    """The identity that a `stat` result tells."""
-    return Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    """The identity that a `stat` result tells.
+
+    What exceeds 64 signed bits, which is all that the journal can hold, is wrapped: inode numbers of file systems that hash
+    them, times after 2262. It serves as well to tell a change.
+    """
+    ino, mtime_ns, ctime_ns = status.st_ino, status.st_mtime_ns, status.st_ctime_ns
+    if max(ino, mtime_ns, ctime_ns) > _MOST or min(mtime_ns, ctime_ns) < -_MOST:
+        ino, mtime_ns, ctime_ns = _wrap(ino), _wrap(mtime_ns), _wrap(ctime_ns)
+    return Identity(status.st_dev, ino, status.st_size, mtime_ns, ctime_ns)
+
+
+def _wrap(value: int) -> int:
+    return (value + _MOST + 1) % (1 << 64) - _MOST - 1
 
 
 def classify(error: OSError, op: str) -> SourceError:

@@ -177,6 +177,8 @@ class Walker:
                         whole = False
                         self._tell(Listing(directory, files, oddities, whole))
                         files, oddities = [], []
+                        if self._stopped:
+                            return
         except OSError as error:
             # Its name among its own entries is empty: in its parent it could be mistaken for a file.
             oddities.append(Oddity(b"", Outcome.UNREADABLE, f"directory not listed: {classify(error, 'list')}"))

@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 from asyncmirror import checksum
 from asyncmirror.errors import (
+    AccessDeniedError,
     AsyncmirrorError,
     ChangedError,
     CorruptedError,
+    RefusedError,
     SourceError,
     StoreError,
     UnreadableError,
@@ -24,10 +26,10 @@ from asyncmirror.errors import (
     first,
 )
 from asyncmirror.journal.changes import Abandon, Begin, Receive
-from asyncmirror.model import Algorithm, Completed, Properties, Receipt, Upload
+from asyncmirror.model import Algorithm, Checksum, Completed, Properties, Receipt, Upload
 from asyncmirror.plan.decide import is_ours, reconcile
 from asyncmirror.plan.parts import Part, part_size, parts
-from asyncmirror.settings import Tuning
+from asyncmirror.settings import MIB, Tuning, format_size
 from asyncmirror.source.read import OpenFile
 from asyncmirror.store.port import Store
 from asyncmirror.transfer.budget import ByteBudget
@@ -116,6 +118,11 @@ class Multipart:
         if uploading is None:
             return None
         upload = uploading.upload
+        if upload.part_size > self._budget.capacity:
+            raise RefusedError(
+                f"the upload in progress has parts of {format_size(upload.part_size)}, more than the memory allowed",
+                hint=f"run again with --max-memory {-(-upload.part_size // MIB)}MiB or more for each of --loops",
+            )
         if not upload.upload_id:
             await self._report_orphans(work)
             return None
@@ -131,7 +138,13 @@ class Multipart:
 
     async def _report_orphans(self, work: Work) -> None:
         """Tell of uploads that a run stopped between intent and Create's answer may have left."""
-        found = [upload async for upload in self._store.list_multipart_uploads(work.key) if upload.key == work.key]
+        try:
+            found = [upload async for upload in self._store.list_multipart_uploads(work.key) if upload.key == work.key]
+        except StoreError as error:
+            if error.fatal:
+                raise
+            self._ledger.notice(f"uploads of {work.key!r} left over from a stopped run can't be looked for: {error}")
+            return
         for upload in found:
             self._ledger.notice(
                 f"an unfinished upload of {work.key!r} may be left over from a stopped run: id {upload.upload_id}"
@@ -162,9 +175,12 @@ class Multipart:
             # What is left is of use only where the same bytes may still be sent to the same upload.
             gone = isinstance(error, (UploadGoneError, UnreadableError))
             if isinstance(error, ChangedError) or not (error.retryable or error.fatal or gone):
-                await self._store.abort_multipart_upload(work.key, upload.upload_id)
-                await self._ledger.commit(Abandon(work.directory, work.file.name))
+                await self._give_up(work, upload)
             raise
+
+    async def _give_up(self, work: Work, upload: Upload) -> None:
+        await self._store.abort_multipart_upload(work.key, upload.upload_id)
+        await self._ledger.commit(Abandon(work.directory, work.file.name))
 
     async def _complete(self, work: Work, opened: OpenFile, progress: _Progress) -> Completed:
         """Make the object of its parts. Where that failed it may have succeeded all the same, the answer being lost."""
@@ -177,11 +193,14 @@ class Multipart:
         except StoreError as error:
             # Repeated, it is a success (AWS), NoSuchUpload (StorageGRID), "already in progress" for ever (Ceph RGW): the
             # nonce tells.
+            if isinstance(error, CorruptedError):
+                await self._give_up(work, upload)  # the same parts would be refused for ever
             confirmed = None if error.fatal else await self._confirm(work, opened, progress)
             if confirmed is None:
                 raise
             return confirmed
-        if stored.checksum is not None and stored.checksum.parts == whole.parts and stored.checksum != whole:
+        if differs(stored.checksum, whole):
+            await self._give_up(work, upload)  # what was made of these parts is not what was sent: from the start, next time
             raise CorruptedError("the store's checksum of the object is another", op="CompleteMultipartUpload", path=work.key)
         return Completed(opened.identity, whole, stored.etag, upload.part_size)
 
@@ -231,8 +250,16 @@ class Multipart:
     async def _confirm(self, work: Work, opened: OpenFile, progress: _Progress) -> Completed | None:
         """Whether the upload that is gone had been completed: then the object carries its nonce."""
         upload, receipts = progress
-        remote = await self._store.head_object(work.key)
-        if remote is None or not is_ours(remote, upload.nonce, opened.identity.size):
+        try:
+            remote = await self._store.head_object(work.key)
+        except AccessDeniedError:
+            return None  # who may only write learns nothing, not even that there is none
+        whole = checksum.of_parts(upload.algorithm, [receipts[number] for number in sorted(receipts)])
+        if remote is None or not is_ours(remote, upload.nonce, opened.identity.size) or differs(remote.checksum, whole):
             return None
-        ordered = [receipts[number] for number in sorted(receipts)]
-        return Completed(opened.identity, checksum.of_parts(upload.algorithm, ordered), remote.etag, upload.part_size)
+        return Completed(opened.identity, whole, remote.etag, upload.part_size)
+
+
+def differs(told: Checksum | None, known: Checksum) -> bool:
+    """Whether a store tells of another checksum; one of another kind (composite, or of another algorithm) tells nothing."""
+    return told is not None and (told.algorithm, told.parts) == (known.algorithm, known.parts) and told != known

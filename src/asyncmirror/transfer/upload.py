@@ -36,7 +36,7 @@ from asyncmirror.source.read import OpenFile, Whole, read_whole
 from asyncmirror.store.port import Store
 from asyncmirror.transfer.adopt import is_equal
 from asyncmirror.transfer.budget import ByteBudget
-from asyncmirror.transfer.multipart import Drained, Multipart
+from asyncmirror.transfer.multipart import Drained, Multipart, differs
 from asyncmirror.transfer.work import Ledger, Work
 
 _LOOKS = 3
@@ -146,14 +146,14 @@ class Uploader:
             stored = await self._store.put_object(
                 work.key, data, checksum, self._properties(work, f"{self._run}{self._count:08x}")
             )
-            if stored.checksum is not None and stored.checksum != checksum:
+            if differs(stored.checksum, checksum):
                 raise CorruptedError("the store's checksum of the object is another", op="PutObject", path=work.key)
         except StoreError as error:
             await self._failed(work, error)
         else:
             self._complete(work, Completed(identity, checksum, stored.etag, 0))
         finally:
-            del self._active[work.path]
+            self._active.pop(work.path, None)  # gone where a directory named the file twice
 
     async def _single(self, work: Work) -> None:
         """Carry out a work that needs a decision, parts, or a look at the store."""
@@ -179,8 +179,8 @@ class Uploader:
         self._active[work.path] = Transfer(work.path, 0, work.size, time.monotonic())
 
         def sent(size: int) -> None:
-            transfer = self._active[work.path]
-            self._active[work.path] = transfer._replace(sent=transfer.sent + size)
+            if (transfer := self._active.get(work.path)) is not None:
+                self._active[work.path] = transfer._replace(sent=transfer.sent + size)
 
         def make(nonce: str) -> Properties:
             return self._properties(work, nonce)
@@ -192,7 +192,7 @@ class Uploader:
         else:
             self._complete(work, completed)
         finally:
-            del self._active[work.path]
+            self._active.pop(work.path, None)  # gone where a directory named the file twice
 
     async def _is_same(self, work: Work, opened: OpenFile) -> bool:
         """Read a file whose times changed; where it is what was stored, journal its new identity and send nothing."""
@@ -278,6 +278,12 @@ class Uploader:
             await self._failed(work, classify(error, "stat"))
             return
         identity = identity_of(status)
+        if work.record.uploading is not None:
+            try:
+                await self._multipart.discard(work)
+            except StoreError as error:
+                await self._failed(work._replace(attempt=_LOOKS), error)
+                return
         record = work.record._replace(uploading=None)
         action = decide(identity, record, trust_mtime=self._settings.trust_mtime, retry_failed=True)
         if action is Action.SKIP:
