@@ -5,6 +5,7 @@ when that run is gone, it ends at once, whatever was in flight. Signals are the 
 """
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -43,6 +44,7 @@ _MOST = 64
 _LOOK = 0.5
 """Seconds between two tellings of what is going on."""
 _SLOWEST = 5
+_GARBAGE = 50_000  # as in `cli.sync`
 
 
 class _Telling:
@@ -168,6 +170,7 @@ def main(arguments: Sequence[str]) -> None:
     """Serve on the socket whose descriptor is the one argument."""
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
+    gc.set_threshold(_GARBAGE)
     uvloop.run(_main(int(arguments[0])))
 
 
