@@ -80,9 +80,6 @@ class Racing:
         """Run a row."""
         began = time.time()
         entrants = [(self.clients[name], self.tree(shape)) for name, shape in row.entrants if name in self.clients]
-        for tree in {tree.path: tree for _, tree in entrants}.values():
-            if not self.ground.cold:
-                trees.warm(tree)
         entries = [Entry(client.name, tree.files, tree.size) for client, tree in entrants]
         with serve(row.server, self.ground.work, self.ground.server_cores) as server:
             for turn in range(self.ground.turns):
@@ -90,8 +87,6 @@ class Racing:
                     if any(sample.late for sample in entry.samples):
                         continue  # it has had its time
                     say(f"{row.name}, turn {turn + 1}: {client.name} ...")
-                    if self.ground.cold:
-                        trees.cool(tree)
                     sample = self.go(client, tree, server, row.cap)
                     entry.samples.append(sample)
                     say(describe(sample))
@@ -105,6 +100,9 @@ class Racing:
         try:
             job = Job(tree, server, f"run-{number}", scratch)
             wait_for_calm(self.ground.calm)
+            # Each time anew: on some virtual machines the host takes cached pages back within seconds, and whoever has the
+            # first go in a turn would read from the disk what the others find in memory.
+            (trees.cool if self.ground.cold else trees.warm)(tree)
             before = server.requests()
             sample = run(client.copy(job), environment(client, job), self.ground.client_cores, cap, server.cpu)
             counted = server.requests() - before - 1 if before else 0  # the question is a request too

@@ -126,6 +126,7 @@ def _sync(
     """One run of what a client has for a second time."""
     assert client.sync is not None
     wait_for_calm(racing.ground.calm)
+    trees.look(job.tree)
     before = job.server.requests()
     ground = racing.ground
     sample = run(client.sync(job), environment(client, job), ground.client_cores, _CAP, job.server.cpu, until, every)

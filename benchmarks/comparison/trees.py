@@ -91,6 +91,12 @@ def warm(tree: Tree) -> None:
                 pass
 
 
+def look(tree: Tree) -> None:
+    """Look at every name and its status once, so that these are in the kernel's caches."""
+    for path in _paths(tree):
+        os.stat(path)
+
+
 def cool(tree: Tree) -> None:
     """Take all files out of the page cache (their directories stay)."""
     for path in _paths(tree):
