@@ -7,6 +7,7 @@ import itertools
 import json
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -95,8 +96,7 @@ class Racing:
     def go(self, client: Client, tree: Tree, server: Server, cap: float) -> Sample:
         """One run of one client, with nothing of an earlier run to build on."""
         number = next(self._numbers)
-        scratch = self.ground.work / f"scratch-{number}"
-        scratch.mkdir()
+        scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=self.ground.work))
         try:
             job = Job(tree, server, f"run-{number}", scratch)
             wait_for_calm(self.ground.calm)

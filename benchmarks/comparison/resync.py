@@ -4,6 +4,7 @@ Owns the order within these rows. A journal belongs to one endpoint, so that eac
 """
 
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -138,8 +139,7 @@ def _sync(
 
 @contextmanager
 def _scratch(racing: Racing) -> Iterator[Path]:
-    path = racing.ground.work / f"scratch-resync-{time.monotonic_ns()}"
-    path.mkdir()
+    path = Path(tempfile.mkdtemp(prefix="scratch-", dir=racing.ground.work))
     try:
         yield path
     finally:
