@@ -96,7 +96,7 @@ def _bars(row: Mapping[str, Any]) -> Iterator[_Bar]:
         if found:
             value, kind = max(found)
             ours = client == "asyncmirror"
-            detail = f"{kind} at once" if ours and kind else _KIND.get(kind, "")
+            detail = kind if ours and kind else _KIND.get(kind, "")
             yield _Bar(f"{client}, {detail}" if detail else client, value, ours)
 
 
