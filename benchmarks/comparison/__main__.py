@@ -13,7 +13,7 @@ from typing import Any
 from comparison.chart import svg
 from comparison.clients import clients
 from comparison.race import Ground, Racing, Result, say
-from comparison.report import markdown, save
+from comparison.report import markdown, revision, save
 from comparison.resync import listing, unchanged, versions
 from comparison.rows import LISTED, NOTHING_TO_DO, rows
 
@@ -42,8 +42,9 @@ def main() -> int:
     for name in options.only or work:
         if name not in work:
             raise SystemExit(f"no row is called {name!r}; there are: {', '.join(work)}")
+        commit = revision()  # beforehand: somebody may work on the tree meanwhile
         # Written after each row: a run that is broken off has still measured what it has.
-        document = save(out / "results.json", work[name](), ground, found, " ".join(sys.argv[1:]))
+        document = save(out / "results.json", work[name](), ground, found, " ".join(sys.argv[1:]), commit)
         (out / "RESULTS.md").write_text(markdown(document))
         (out / "benchmark.svg").write_text(svg(document))
     print(markdown(document))

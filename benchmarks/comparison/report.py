@@ -31,11 +31,11 @@ def load(file: Path) -> dict[str, Any]:
     return found
 
 
-def save(file: Path, result: Result, ground: Ground, clients: Mapping[str, Client], how: str) -> dict[str, Any]:
+def save(file: Path, result: Result, ground: Ground, clients: Mapping[str, Client], how: str, commit: str) -> dict[str, Any]:
     """Write the raw results, those of earlier runs beside them; gives all."""
     before = load(file)
     rows = before.get("rows", {})
-    rows[result.name] = dataclasses.asdict(result) | {"conditions": _conditions(ground, how)}
+    rows[result.name] = dataclasses.asdict(result) | {"conditions": _conditions(ground, how) | {"revision": commit}}
     versions = {name: {"version": version(client), "settings": client.settings} for name, client in clients.items()}
     document = {"machine": _machine(), "clients": versions, "rows": rows}
     file.write_text(json.dumps(document, indent=1))
@@ -48,11 +48,10 @@ def _conditions(ground: Ground, how: str) -> dict[str, Any]:
         "server cores": list(ground.server_cores),
         "client cores": list(ground.client_cores),
         "page cache": "cold" if ground.cold else "warm",
-        "revision": _revision(),
     }
 
 
-def _revision() -> str:
+def revision() -> str:
     """The commit that was measured, with a plus where files differ from it."""
     argv = ["git", "-C", os.path.dirname(asyncmirror.__file__), "describe", "--always", "--dirty=+"]
     return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip()
@@ -133,12 +132,16 @@ def _row(row: Mapping[str, Any], less: float) -> str:
         lines.append(_header(row))
         peer = best_peer(row)
         lines += [_line(row, entry, peer, less) for entry in row["entries"]]
-    lines += ["", *(f"- {name}: {value:,.{0 if value >= 100 else 2}f}" for name, value in row["facts"].items())]
+    if row["facts"]:
+        lines += ["", *(f"- {name}: {value:,.{0 if value >= 100 else 2}f}" for name, value in row["facts"].items())]
     samples = [sample for entry in row["entries"] for sample in entry["samples"] if sample["wall"] >= _TELLING]
     others = max((sample["others"] for sample in samples), default=0.0)
     disturbed = f"; **other processes took up to {others:.0%} of the machine**" if others > _DISTURBED else ""
     where = "server and client on cores of their own" if pinned else "not pinned"
-    lines.append(f"\n`{row['name']}`, {turns} turns, {when}, {conditions['page cache']} page cache, {where}{disturbed}.\n")
+    lines.append(
+        f"\n`{row['name']}`, {turns} turns, {when}, commit {conditions['revision']},"
+        f" {conditions['page cache']} page cache, {where}{disturbed}.\n"
+    )
     return "\n".join(lines)
 
 
