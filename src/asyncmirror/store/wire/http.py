@@ -12,6 +12,7 @@ from typing import cast
 from asyncmirror.errors import ConnectionFaultError, UnreachableError
 from asyncmirror.model import Body
 from asyncmirror.store.wire.answer import Answer, AnswerReader
+from asyncmirror.store.wire.burst import Burst
 from asyncmirror.store.wire.tls import TlsLayer, to_error
 
 _SLICE = 1 << 18  # bytes given to the transport at once; a record of TLS holds 16 KiB, a socket's buffer some 100 KiB
@@ -21,29 +22,6 @@ _MIN_RATE = 1 << 20  # bytes per second: a body may take this long on top of the
 
 class StaleConnectionError(ConnectionFaultError):
     """A connection that had served before was closed before one byte of an answer came: the server had given it up."""
-
-
-class Burst:
-    """Small requests that leave together, at the end of this turn of the loop.
-
-    Sent one by one, each wakes a server that has just gone to sleep; together, the first wakes it and it finds the others. A
-    wake-up is paid for in the sender's `send`, and in a virtual machine it is the dearest part of a small object.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._waiting: list[tuple[Connection, bytes]] = []
-
-    def add(self, connection: "Connection", data: bytes) -> None:
-        """Have a request leave soon."""
-        if not self._waiting:
-            self._loop.call_soon(self._leave)
-        self._waiting.append((connection, data))
-
-    def _leave(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for connection, data in waiting:
-            connection.leave(data)
 
 
 class Connection(asyncio.Protocol):

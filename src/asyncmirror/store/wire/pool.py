@@ -15,7 +15,8 @@ from asyncmirror.errors import ConnectionFaultError, StoreError, UnreachableErro
 from asyncmirror.model import Body
 from asyncmirror.store.wire.addresses import Address, Addresses, Resolver, choose, resolve
 from asyncmirror.store.wire.answer import Answer
-from asyncmirror.store.wire.http import Burst, Connection, StaleConnectionError
+from asyncmirror.store.wire.burst import Burst
+from asyncmirror.store.wire.http import Connection, StaleConnectionError
 from asyncmirror.store.wire.tls import TlsLayer
 
 IDLE_TIMEOUT = 4.0
