@@ -105,6 +105,7 @@ class Racing:
             (trees.cool if self.ground.cold else trees.warm)(tree)
             before = server.requests()
             sample = run(client.copy(job), environment(client, job), self.ground.client_cores, cap, server.cpu)
+            server.check()
             counted = server.requests() - before - 1 if before else 0  # the question is a request too
         finally:
             shutil.rmtree(scratch)

@@ -47,7 +47,7 @@ def _quick() -> Iterator[Row]:
         _one("aws-cli"),
         _small("plain", 10_000, ("aws-cli",)),
         _small("tls", 5_000, ("aws-cli",)),
-        _small("latency", 4_000, ()),
+        _small("latency", 3_000, ()),
         _mix("plain", 500, ()),
         _large("plain", 4, ()),
         _large("tls", 4, ()),

@@ -35,6 +35,12 @@ class Server(NamedTuple):
     authority: Path | None
     pid: int
 
+    def check(self) -> None:
+        """See that it still runs: what is measured against a server that is gone is no result."""
+        with open(f"/proc/{self.pid}/stat", encoding="ascii") as file:
+            if file.read().rpartition(")")[2].split()[0] == "Z":
+                raise SystemExit(f"the server (process {self.pid}) has ended in the middle of it; its errors are in server.log")
+
     def cpu(self) -> float:
         """Seconds of CPU it has used."""
         return process_cpu(self.pid)
@@ -70,7 +76,8 @@ def serve(kind: str, work: Path, cores: Collection[int], port: int = 0) -> Itera
     mine = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
-        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+        with open(work / "server.log", "a", encoding="utf-8") as log:
+            process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
     finally:
         os.sched_setaffinity(0, mine)
     with process:
