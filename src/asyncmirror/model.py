@@ -26,17 +26,6 @@ class Identity(NamedTuple):
         return self[1:] == other[1:]
 
 
-class Kind(IntEnum):
-    """What a directory entry is. Only `FILE` is ever opened for reading."""
-
-    FILE = 0
-    SYMLINK = 1
-    FIFO = 2
-    SOCKET = 3
-    DEVICE = 4
-    DIRECTORY = 5
-
-
 class Outcome(IntEnum):
     """What became of an entry in a run. Every entry ends in exactly one. The numbers are the journal's."""
 

@@ -50,9 +50,7 @@ class Stages:
         self.scanned = 0
         self.scanned_bytes = 0
         self._settings = settings
-        self._beneath = beneath
         self._store = store
-        self._readers = readers
         self._scanning = True
         self._queued_bytes = 0
         self._task: asyncio.Task[None] | None = None
