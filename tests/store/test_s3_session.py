@@ -72,9 +72,9 @@ async def test_a_profile_is_read(chain: pytest.MonkeyPatch, tmp_path: Path) -> N
         chain.delenv(name)
     chain.setenv("AWS_CONFIG_FILE", str(config))
     async with store(Connection(profile="desi")) as opened:
-        assert await opened.credentials() == Credentials("profilekey", "profilesecret", None)
-        assert opened.endpoint.region == "eu-north-1"
-        assert not opened.endpoint.virtual
+        assert await (await opened.session()).credentials() == Credentials("profilekey", "profilesecret", None)
+        assert (await opened.session()).endpoint.region == "eu-north-1"
+        assert not (await opened.session()).endpoint.virtual
     with pytest.raises(CredentialsError, match="--profile"):
         await endpoint(Connection(profile="desy"))
 
@@ -111,7 +111,7 @@ async def test_requests_need_no_credentials_if_they_are_not_signed(chain: pytest
         serving(lambda _, __: STORED) as server,
         store(Connection(endpoint_url=server.url, sign_request=False)) as opened,
     ):
-        assert await opened.credentials() is None
+        assert await (await opened.session()).credentials() is None
         await put(opened)
     assert "authorization" not in server.heard[0].headers
 
@@ -173,8 +173,8 @@ async def test_secrets_are_in_no_log_and_no_repr(chain: pytest.MonkeyPatch, capl
     with caplog.at_level(logging.DEBUG):
         async with serving(lambda _, __: STORED) as server, store(Connection(endpoint_url=server.url)) as opened:
             await put(opened)
-            credentials = await opened.credentials()
-            shown = repr((credentials, opened, opened.endpoint, vars(opened)))
+            credentials = await (await opened.session()).credentials()
+            shown = repr((credentials, opened, (await opened.session()).endpoint, vars(opened)))
     assert credentials == Credentials("testkey", "testsecret", TOKEN)
     assert server.heard[0].headers["x-amz-security-token"] == TOKEN
     assert TOKEN not in caplog.text + shown

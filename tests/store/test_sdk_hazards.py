@@ -59,7 +59,7 @@ async def test_a_server_that_ignores_expect_is_not_waited_for() -> None:
     async with serving(lambda _, __: STORED) as server, store_at(server.url) as store, asyncio.timeout(10):
         await put(store)
         # What the adapter never does, and the SDK makes of bytes: a file, which it announces.
-        await store._client.put_object(Bucket="bucket", Key="key", Body=b"some bytes")
+        await (await store.session()).client.put_object(Bucket="bucket", Key="key", Body=b"some bytes")
     assert [request.body for request in server.heard] == [b"some bytes"] * 2
     assert all("expect" not in request.headers for request in server.heard)
 

@@ -4,6 +4,7 @@ Owns which operation is called with what, and how listings go from page to page.
 where and as whom is `session`'s business, how values are spelled `sdk_values`'s, what an exception means `sdk_errors`'s.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -23,7 +24,7 @@ from asyncmirror.model import (
 )
 from asyncmirror.settings import Connection, ObjectOptions
 from asyncmirror.store import sdk_values as values
-from asyncmirror.store.session import Credentials, Endpoint, Session, open_session
+from asyncmirror.store.session import Session, open_session
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -53,16 +54,11 @@ class S3Store:
         self._payer = values.payer(objects)
         self._new = values.new(objects)
         self._stack = AsyncExitStack()
+        self._session: Session | None = None
+        self._opening = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        self._session: Session = await self._stack.enter_async_context(
-            open_session(self._bucket, self._connection, self._max_connections)
-        )
-        from asyncmirror.store import sdk_errors  # noqa: PLC0415  imports botocore, which is loaded by now
-
-        self._client: S3Client = self._session.client
-        self._foreign = sdk_errors.FOREIGN
-        self._translate: Callable[[Exception, str, str], StoreError] = sdk_errors.translate
+        await self.session()
         return self
 
     async def __aexit__(
@@ -70,18 +66,21 @@ class S3Store:
     ) -> None:
         await self._stack.aclose()
 
-    @property
-    def endpoint(self) -> Endpoint:
-        """Where requests go, as resolved when the store was entered."""
-        return self._session.endpoint
+    async def session(self) -> Session:
+        """The session, opened when it is first asked for; raises what `open_session` raises."""
+        async with self._opening:
+            if self._session is None:
+                self._session = await self._stack.enter_async_context(
+                    open_session(self._bucket, self._connection, self._max_connections)
+                )
+            return self._session
 
-    async def credentials(self) -> Credentials | None:
-        """What requests are signed with now; None where they are not. See `session.Session.credentials`."""
-        return await self._session.credentials()
+    async def _client(self) -> "S3Client":
+        return (await self.session()).client
 
     async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
         """See `port.Bodies.put_object`."""
-        request = self._client.put_object(
+        request = (await self._client()).put_object(
             Bucket=self._bucket,
             Key=key,
             Body=_view(body),
@@ -95,7 +94,7 @@ class S3Store:
 
     async def upload_part(self, key: str, upload_id: str, number: int, body: Body, checksum: Checksum) -> str:
         """See `port.Bodies.upload_part`."""
-        request = self._client.upload_part(
+        request = (await self._client()).upload_part(
             Bucket=self._bucket,
             Key=key,
             UploadId=upload_id,
@@ -109,7 +108,7 @@ class S3Store:
 
     async def create_multipart_upload(self, key: str, algorithm: Algorithm, properties: Properties) -> str:
         """See `port.Store.create_multipart_upload`."""
-        request = self._client.create_multipart_upload(
+        request = (await self._client()).create_multipart_upload(
             Bucket=self._bucket,
             Key=key,
             ContentType=properties.content_type,
@@ -123,7 +122,7 @@ class S3Store:
         self, key: str, upload_id: str, receipts: Sequence[Receipt], size: int, checksum: Checksum
     ) -> Stored:
         """See `port.Store.complete_multipart_upload`."""
-        request = self._client.complete_multipart_upload(
+        request = (await self._client()).complete_multipart_upload(
             Bucket=self._bucket,
             Key=key,
             UploadId=upload_id,
@@ -137,7 +136,7 @@ class S3Store:
 
     async def abort_multipart_upload(self, key: str, upload_id: str) -> None:
         """See `port.Store.abort_multipart_upload`."""
-        request = self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id, **self._payer)
+        request = (await self._client()).abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id, **self._payer)
         try:
             await self._call("AbortMultipartUpload", key, request, _nothing)
         except UploadGoneError:
@@ -147,7 +146,7 @@ class S3Store:
         """See `port.Store.list_parts`."""
         marker = 0
         while True:
-            request = self._client.list_parts(
+            request = (await self._client()).list_parts(
                 Bucket=self._bucket, Key=key, UploadId=upload_id, PartNumberMarker=marker, **self._payer
             )
             parts, following = await self._call("ListParts", key, request, values.read_parts)
@@ -161,7 +160,7 @@ class S3Store:
 
     async def head_object(self, key: str) -> RemoteObject | None:
         """See `port.Store.head_object`."""
-        request = self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED", **self._payer)
+        request = (await self._client()).head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED", **self._payer)
         try:
             return await self._call("HeadObject", key, request, lambda answer: values.read_head(key, answer))
         except StoreError as error:
@@ -171,20 +170,20 @@ class S3Store:
 
     async def get_object(self, key: str) -> AsyncIterator[bytes]:
         """See `port.Store.get_object`."""
-        request = self._client.get_object(Bucket=self._bucket, Key=key, **self._payer)
+        request = (await self._client()).get_object(Bucket=self._bucket, Key=key, **self._payer)
         body = await self._call("GetObject", key, request, lambda answer: answer["Body"])
         try:
             async with body as stream:
                 async for piece in stream.content.iter_chunked(_PIECE):
                     yield piece
-        except self._foreign as error:
-            raise self._translate(error, "GetObject", key) from error
+        except _foreign() as error:
+            raise _translate(error, "GetObject", key) from error
 
     async def list_objects(self, prefix: str, after: str = "") -> AsyncIterator[RemoteObject]:
         """See `port.Store.list_objects`."""
         token = values.Token(StartAfter=after) if after else values.Token()
         while True:
-            request = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **token, **self._payer)
+            request = (await self._client()).list_objects_v2(Bucket=self._bucket, Prefix=prefix, **token, **self._payer)
             objects, following = await self._call("ListObjectsV2", prefix, request, values.read_objects)
             for found in objects:
                 yield found
@@ -199,7 +198,9 @@ class S3Store:
         markers = values.Markers()
         while True:
             # No EncodingType: Ceph RGW encodes the keys then, but not the marker, and doesn't say so.
-            request = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=prefix, **markers, **self._payer)
+            request = (await self._client()).list_multipart_uploads(
+                Bucket=self._bucket, Prefix=prefix, **markers, **self._payer
+            )
             uploads, following = await self._call("ListMultipartUploads", prefix, request, values.read_uploads)
             for found in uploads:
                 yield found
@@ -211,12 +212,12 @@ class S3Store:
 
     async def delete_object(self, key: str) -> None:
         """See `port.Store.delete_object`."""
-        request = self._client.delete_object(Bucket=self._bucket, Key=key, **self._payer)
+        request = (await self._client()).delete_object(Bucket=self._bucket, Key=key, **self._payer)
         await self._call("DeleteObject", key, request, _nothing)
 
     async def check_bucket(self, prefix: str) -> None:
         """See `port.Store.check_bucket`."""
-        request = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1, **self._payer)
+        request = (await self._client()).list_objects_v2(Bucket=self._bucket, Prefix=prefix, MaxKeys=1, **self._payer)
         try:
             await self._call("ListObjectsV2", self._bucket, request, values.read_objects)
         except AccessDeniedError:
@@ -226,8 +227,20 @@ class S3Store:
         """Send a request and read its answer; whatever fails is one of our errors."""
         try:
             return read(await request)
-        except self._foreign as error:
-            raise self._translate(error, op, path) from error
+        except _foreign() as error:
+            raise _translate(error, op, path) from error
+
+
+def _foreign() -> tuple[type[Exception], ...]:
+    from asyncmirror.store import sdk_errors  # noqa: PLC0415  imports botocore: nothing is asked before that is loaded
+
+    return sdk_errors.FOREIGN
+
+
+def _translate(error: Exception, op: str, path: str) -> StoreError:
+    from asyncmirror.store import sdk_errors  # noqa: PLC0415  the same
+
+    return sdk_errors.translate(error, op, path)
 
 
 def _view(body: Body) -> bytes:

@@ -4,6 +4,7 @@ Owns the aioboto3 session, its client and what both data planes need to know of 
 object and no operation. aioboto3 is imported when a session is entered, not before: it takes a good part of a second.
 """
 
+import asyncio
 import difflib
 import logging
 import os
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from aiobotocore.session import AioSession
     from types_aiobotocore_s3 import S3Client
 
-_DEFAULT_REGION = "us-east-1"
+DEFAULT_REGION = "us-east-1"
+"""Where requests go if nothing tells, as with all of Amazon's tools."""
+
 _CONNECT_TIMEOUT = 10.0
 # The last guard only: deadlines are kept by `retry`. A Complete of 10,000 parts may take minutes.
 _READ_TIMEOUT = 600.0
@@ -101,6 +104,7 @@ async def open_session(bucket: str, connection: Connection, max_connections: int
     """
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+    await asyncio.to_thread(_load)
     import aioboto3  # noqa: PLC0415  see the module's docstring
     from aiobotocore.session import get_session  # noqa: PLC0415  the same
     from botocore import UNSIGNED  # noqa: PLC0415  the same
@@ -115,12 +119,12 @@ async def open_session(bucket: str, connection: Connection, max_connections: int
             # Clients that fetch credentials (STS, SSO) are made by the SDK itself: they get the session's own configuration.
             core.set_default_client_config(sdk_http.SessionConfig(http_session_cls=sdk_http.HttpSession))
             session = aioboto3.Session(botocore_session=core, profile_name=connection.profile)
-            ca_bundle = _ca_bundle(connection.ca_bundle or core.get_config_variable("ca_bundle"))
+            ca_bundle = find_ca_bundle(connection.ca_bundle or core.get_config_variable("ca_bundle"))
             client = await stack.enter_async_context(
                 session.client(
                     "s3",
                     # AWS_REGION is what all other SDKs and the services themselves set; botocore reads it not.
-                    region_name=connection.region or os.environ.get("AWS_REGION") or session.region_name or _DEFAULT_REGION,
+                    region_name=connection.region or os.environ.get("AWS_REGION") or session.region_name or DEFAULT_REGION,
                     endpoint_url=connection.endpoint_url,
                     verify=ca_bundle,
                     config=sdk_http.SessionConfig(
@@ -147,7 +151,12 @@ async def open_session(bucket: str, connection: Connection, max_connections: int
         yield Session(client, endpoint, core, connection.sign_request)
 
 
-def _ca_bundle(configured: Path | str | None) -> str | None:
+def _load() -> None:
+    """Import the SDK where it holds nobody up."""
+    from asyncmirror.store import sdk_errors, sdk_http  # noqa: F401, PLC0415  see the module's docstring
+
+
+def find_ca_bundle(configured: Path | str | None) -> str | None:
     """The PEM file that was asked for, the environment's for all programs last; None where none was."""
     path = str(configured or os.environ.get("REQUESTS_CA_BUNDLE") or "")
     if path and not Path(path).is_file():

@@ -54,6 +54,11 @@ class Place(NamedTuple):
         return cls(parts.scheme, parts.hostname, port, parts.path.rstrip("/") + "/", region)
 
     @property
+    def root(self) -> str:
+        """The path of the bucket itself."""
+        return self.path.rstrip("/") or "/"
+
+    @property
     def tls(self) -> bool:
         """Whether it speaks TLS."""
         return self.scheme == "https"

@@ -1,4 +1,4 @@
-"""`Bodies` over the lean wire: PutObject and UploadPart, one attempt each.
+"""`Bodies` over the lean wire: PutObject and UploadPart, one attempt each, and the question whether the bucket is there.
 
 Owns what a request is made of, what its answer means, and the three corrections an answer may call for once per request:
 another region, this machine's clock, credentials that have just expired. Knows no retry: a correction is no second attempt at
@@ -13,7 +13,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 from asyncmirror.checksum import to_header
-from asyncmirror.errors import CorruptedError, CredentialsError, RejectedError, ServerFaultError, StoreError
+from asyncmirror.errors import AccessDeniedError, CorruptedError, CredentialsError, RejectedError, ServerFaultError, StoreError
 from asyncmirror.model import Algorithm, Body, Checksum, Properties, Stored
 from asyncmirror.settings import ObjectOptions
 from asyncmirror.store.answers import to_error
@@ -21,7 +21,7 @@ from asyncmirror.store.session import Credentials, Endpoint
 from asyncmirror.store.wire.addresses import Resolver, resolve
 from asyncmirror.store.wire.answer import Answer
 from asyncmirror.store.wire.document import Document, parse
-from asyncmirror.store.wire.head import Form, make_form, object_headers, part_headers, render
+from asyncmirror.store.wire.head import Form, make_form, object_headers, part_headers, render, render_get
 from asyncmirror.store.wire.place import Place, moved, skew
 from asyncmirror.store.wire.pool import IDLE_TIMEOUT, Pool
 from asyncmirror.store.wire.sigv4 import UNSIGNED_PAYLOAD, Signer, encode_path, encode_query, timestamp
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 Provider: TypeAlias = Callable[[], Awaitable[Credentials | None]]
 """Gives the credentials as of now, None where requests are not signed; raises CredentialsError."""
 
+Head: TypeAlias = Callable[[Place, Signer | None], bytes]
+"""Makes a request's head for a place and a signer, as of now."""
+
+_TOLD = {algorithm: algorithm.header.encode() for algorithm in Algorithm}
+_LISTING = "ListBucketResult"  # the document of ListObjectsV2
 _ASK_AGAIN = 30.0  # seconds; the SDK behind the provider renews credentials ten minutes before they expire
 _MAX_FORMS = 1024  # content types and metadata names come from the user's files: no more than these are kept
 _INLINE_HASH = 1 << 20  # bytes; a larger body is hashed on a thread, where hashlib lets the loop go on
@@ -116,47 +121,88 @@ class Wire:
         etag, _ = await self._send("UploadPart", key, query, body, checksum, None)
         return etag
 
+    async def check_bucket(self, prefix: str) -> None:
+        """Ask for at most one key of a listing; see `port.Store.check_bucket`.
+
+        A region that is wrong is not mended here: the SDK's requests keep to the one that was asked for.
+        """
+        query = encode_query((("list-type", "2"), ("max-keys", "1"), ("prefix", prefix)))
+        fixed = part_headers(self._options)
+
+        def head(place: Place, signer: Signer | None) -> bytes:
+            return render_get(fixed | _named(place, signer), signer, place.root, query, self._now())
+
+        try:
+            _, document = await self._ask("ListObjectsV2", self._bucket, "", b"", head, frozenset({"place"}))
+        except AccessDeniedError:
+            return
+        if document is None or document.root != _LISTING:
+            raise ServerFaultError(
+                "the answer is no listing",
+                op="ListObjectsV2",
+                path=self._bucket,
+                status=_OK,
+                hint="is the endpoint an S3 store?",
+            )
+
     # A request
 
     async def _send(
         self, op: str, key: str, query: str, body: Body, checksum: Checksum, properties: Properties | None
     ) -> tuple[str, bool]:
-        """Send a body, correct what can be corrected; gives the ETag, and whether the store told our checksum again."""
+        """Send a body; gives the ETag, and whether the store told our checksum again."""
         try:
             path = encode_path(key)
         except UnicodeEncodeError as error:
             raise RejectedError("the key is no Unicode text", op=op, path=key) from error
-        value = to_header(checksum)
-        corrected: set[str] = set()
-        try:
-            while True:
-                if self._is_due():
-                    await self._renew(self._signer, expired=False)
-                place, signer, offset = self._place, self._signer, self._skew
-                form = self._form(checksum.algorithm, properties)
-                if self._unsigned_over_tls and place.tls:
-                    payload = UNSIGNED_PAYLOAD
-                elif checksum.algorithm is Algorithm.SHA256:
-                    payload = checksum.digest.hex()
-                else:
-                    payload = _sha256(body) if len(body) <= _INLINE_HASH else await asyncio.to_thread(_sha256, body)
-                metadata = _NO_METADATA if properties is None else properties.metadata
-                head = render(form, signer, place.path + path, query, len(body), value, payload, self._now(), metadata)
-                answer = await self._pool.request(head, body, self._timeout)
-                document = parse(answer.body) if answer.body else None
-                if answer.status == _OK and (not answer.body or (document is not None and document.root != "Error")):
-                    break
-                await self._correct(corrected, path, answer, document, (place, signer, offset), op, key)
-        except StoreError as error:
-            error.op, error.path = op, key
-            raise
-        told = answer.headers.get(form.checksum)
+        value, algorithm = to_header(checksum), checksum.algorithm
+        metadata = _NO_METADATA if properties is None else properties.metadata
+        if self._unsigned_over_tls and self._place.tls:  # a redirect can't take TLS away
+            payload = UNSIGNED_PAYLOAD
+        elif algorithm is Algorithm.SHA256:
+            payload = checksum.digest.hex()
+        else:
+            payload = _sha256(body) if len(body) <= _INLINE_HASH else await asyncio.to_thread(_sha256, body)
+
+        def head(place: Place, signer: Signer | None) -> bytes:
+            form = self._form(algorithm, properties)
+            return render(form, signer, place.path + path, query, len(body), value, payload, self._now(), metadata)
+
+        answer, _ = await self._ask(op, key, path, body, head)
+        told = answer.headers.get(_TOLD[algorithm])
         if told is not None and told != value.encode():
             raise CorruptedError("the store confirms another checksum than was sent", op=op, path=key, status=_OK)
         etag = answer.headers.get(b"etag", b"").decode("latin-1").strip('"')
         if not etag:
             raise ServerFaultError("the answer has no ETag", op=op, path=key, status=_OK)
         return etag, told is not None
+
+    async def _ask(
+        self, op: str, key: str, path: str, body: Body, head: Head, corrected: frozenset[str] = frozenset()
+    ) -> tuple[Answer, Document | None]:
+        """Send a request and correct what can be corrected; gives a success.
+
+        Args:
+            op: What is asked.
+            key: Of what; for errors only.
+            path: The same as it stands at the end of the URL.
+            body: What goes behind the head.
+            head: Makes the head, for this place and signer, as of now.
+            corrected: What is not to be corrected (again).
+        """
+        try:
+            while True:
+                if self._is_due():
+                    await self._renew(self._signer, expired=False)
+                place, signer, offset = self._place, self._signer, self._skew
+                answer = await self._pool.request(head(place, signer), body, self._timeout)
+                document = parse(answer.body) if answer.body else None
+                if answer.status == _OK and (not answer.body or (document is not None and document.root != "Error")):
+                    return answer, document
+                corrected |= {await self._correct(corrected, path, answer, document, (place, signer, offset), op, key)}
+        except StoreError as error:
+            error.op, error.path = op, key
+            raise
 
     def _form(self, algorithm: Algorithm, properties: Properties | None) -> Form:
         names = None if properties is None else (properties.content_type, *properties.metadata)
@@ -168,9 +214,7 @@ class Wire:
                 fixed, metadata = object_headers(self._options), properties.metadata
                 if properties.content_type:
                     fixed["content-type"] = properties.content_type
-            fixed["host"] = self._place.authority
-            if self._signer is not None and self._signer.credentials.token:
-                fixed["x-amz-security-token"] = self._signer.credentials.token
+            fixed |= _named(self._place, self._signer)
             if len(self._forms) >= _MAX_FORMS:
                 self._forms.clear()
             form = self._forms[algorithm, names] = make_form(fixed, algorithm, metadata)
@@ -186,38 +230,37 @@ class Wire:
 
     async def _correct(
         self,
-        corrected: set[str],
+        corrected: frozenset[str],
         path: str,
         answer: Answer,
         document: Document | None,
         used: tuple[Place, Signer | None, float],
         op: str,
         key: str,
-    ) -> None:
-        """Mend what the answer says is wrong, so that the request can be made again; else raise what it means."""
+    ) -> str:
+        """Mend what the answer says is wrong, so that the request can be made again, and tell what; else raise."""
         place, signer, offset = used
         texts = {} if document is None else document.texts
         code = texts.get("Code", "")
         message = texts.get("Message", "") or ("a success with a document in it" if answer.status == _OK else "")
-        error = to_error(op, key, answer.status, code, message)
+        region = texts.get("Region", "") or answer.headers.get(b"x-amz-bucket-region", b"").decode("latin-1")
+        error = to_error(op, key, answer.status, code, message, region=region)
         target = moved(place, self._bucket, path, answer, document)
         ahead = skew(answer, document, self._clock())
         if target is not None and "place" not in corrected and (self._place is not place or not self._has_moved):
-            corrected.add("place")
             if self._place is place:
                 self._has_moved = True
                 self._go_to(target)
-        elif ahead is not None and "clock" not in corrected:
-            corrected.add("clock")
+            return "place"
+        if ahead is not None and "clock" not in corrected:
             if self._skew == offset:
                 self._skew = ahead
-        elif code in _EXPIRED and "credentials" not in corrected:
-            corrected.add("credentials")
+            return "clock"
+        if code in _EXPIRED and "credentials" not in corrected:
             await self._renew(signer, expired=True)
-            if self._signer is signer:
-                raise error
-        else:
-            raise error
+            if self._signer is not signer:
+                return "credentials"
+        raise error
 
     def _is_due(self) -> bool:
         # A clock that was set back must not put the next question off.
@@ -255,6 +298,12 @@ class Wire:
         self._forms = {}
         if self._signer is not None:
             self._signer = Signer(self._signer.credentials, place.region)
+
+
+def _named(place: Place, signer: Signer | None) -> dict[str, str]:
+    """The headers that say to whom and as whom."""
+    token = None if signer is None else signer.credentials.token
+    return {"host": place.authority} | ({"x-amz-security-token": token} if token else {})
 
 
 def _sha256(body: Body) -> str:

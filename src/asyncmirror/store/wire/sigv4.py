@@ -17,6 +17,9 @@ from asyncmirror.store.session import Credentials
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 """Stands for the payload's hash where TLS and a checksum header guard the body instead."""
 
+EMPTY_PAYLOAD = hashlib.sha256().hexdigest()
+"""The hash of no body at all."""
+
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _TERMINATOR = "aws4_request"
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/_.~-]*")

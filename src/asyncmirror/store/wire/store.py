@@ -1,6 +1,7 @@
 """The whole store with the lean wire in it: bodies go over the wire, all else over aioboto3.
 
-Owns the choice between the two for bodies. The wire serves wherever it can; behind a proxy the SDK does: `sdk_serves`.
+Owns the choice between the two for bodies. The wire serves wherever it can; behind a proxy the SDK does: `sdk_serves`. Where
+the configuration is plain the SDK is not even loaded before the first request that needs it: many a run has none.
 """
 
 from types import TracebackType
@@ -9,7 +10,9 @@ from urllib.parse import urlsplit
 
 from asyncmirror.model import Body, Checksum, Properties, Stored
 from asyncmirror.settings import Connection, ObjectOptions
+from asyncmirror.store.configured import plain
 from asyncmirror.store.s3 import S3Store
+from asyncmirror.store.session import Credentials
 from asyncmirror.store.wire.plane import Wire
 
 # Amazon verifies every x-amz-checksum-* ("Checking object integrity in Amazon S3"); of others it is not known beforehand.
@@ -38,17 +41,18 @@ class WireStore(S3Store):
         """Why bodies go over the SDK; empty where they don't. Known once the store is entered."""
 
     async def __aenter__(self) -> Self:
-        await super().__aenter__()
-        if self.endpoint.proxied:
+        found = plain(self._bucket, self._connection)
+        endpoint = found.endpoint if found else (await self.session()).endpoint
+        if endpoint.proxied:
             self.sdk_serves = "a proxy stands before the store"
             return self
         try:
             self._wire = Wire(
-                self.endpoint,
-                self.credentials,
+                endpoint,
+                self._credentials,
                 self._objects,
                 timeout=self._timeout,
-                unsigned_payload_over_tls=(urlsplit(self.endpoint.url).hostname or "").endswith(_VERIFIES_CHECKSUMS),
+                unsigned_payload_over_tls=(urlsplit(endpoint.url).hostname or "").endswith(_VERIFIES_CHECKSUMS),
             )
         except BaseException as error:
             await super().__aexit__(type(error), error, error.__traceback__)
@@ -64,6 +68,11 @@ class WireStore(S3Store):
         finally:
             await super().__aexit__(kind, error, trace)
 
+    async def _credentials(self) -> Credentials | None:
+        """As of now: who writes new keys into a file or has them refreshed need not begin anew."""
+        found = plain(self._bucket, self._connection)
+        return found.credentials if found else await (await self.session()).credentials()
+
     async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
         """See `port.Bodies.put_object`."""
         if self._wire is None:
@@ -75,3 +84,9 @@ class WireStore(S3Store):
         if self._wire is None:
             return await super().upload_part(key, upload_id, number, body, checksum)
         return await self._wire.upload_part(key, upload_id, number, body, checksum)
+
+    async def check_bucket(self, prefix: str) -> None:
+        """See `port.Store.check_bucket`."""
+        if self._wire is None:
+            return await super().check_bucket(prefix)
+        return await self._wire.check_bucket(prefix)
