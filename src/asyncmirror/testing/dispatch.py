@@ -79,7 +79,7 @@ def _verify(service: Service, request: Request, body: bytes) -> Payload:
         if len(body) > _MAX_DOCUMENT:
             raise S3Error("MaxMessageLengthExceeded", "Your request was too large.")
         # Complete states the object's checksum, not its document's; its operation verifies it.
-        profile = replace(profile, verifies_checksums=False)
+        profile = replace(profile, verifies_checksums=False, frames_bodies=False)
     return payload.verify(request, body, signed, profile, plain_unsigned=config.plain_unsigned)
 
 

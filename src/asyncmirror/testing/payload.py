@@ -64,7 +64,12 @@ def verify(request: Request, body: bytes, signed: Signed | None, profile: Profil
     if profile.verifies_content_md5:
         _check_md5(md5, headers.get("content-md5"))
     checksum = _check_checksum(data, trailers) if profile.verifies_checksums else None
-    return Payload(data, md5, checksum)
+    return Payload(_framed(data) if profile.frames_bodies else data, md5, checksum)
+
+
+def _framed(data: bytes) -> bytes:
+    """Bytes in aws-chunked framing, unsigned and in one chunk."""
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n0\r\n\r\n"
 
 
 def stated_checksum(headers: Mapping[str, str]) -> Checksum | None:

@@ -44,6 +44,8 @@ class Profile:
     demands_signed_amz_headers: bool = True
     """Every x-amz-* header must stand in SignedHeaders."""
     aws_chunked: AwsChunked = AwsChunked.REJECT
+    frames_bodies: bool = False
+    """True: a gateway that frames what it hands on, before a store that keeps the framing: objects are not what was sent."""
     repeated_complete: RepeatedComplete = RepeatedComplete.SUCCESS
     complete_tells_etag: bool = True
     md5_etags: bool = True

@@ -90,7 +90,7 @@ def complete_multipart_upload(service: Service, request: Request, payload: Paylo
     if finished is not None and finished.key == request.key:
         return _repeated(service, request, finished)
     upload = _upload(bucket, request)
-    named = _named_parts(parse_xml(payload.data), upload)
+    named = _named_parts(parse_xml(payload.data), upload, checked=service.config.profile.verifies_checksums)
     parts = _chosen(upload, named, service.config.min_part_size)
     size = sum(len(part.body) for part in parts)
     checksum = _object_checksum(service, request, upload, parts)
@@ -190,15 +190,15 @@ def _declared(request: Request) -> tuple[Algorithm | None, bool]:
     return algorithm, kind == "COMPOSITE"
 
 
-def _named_parts(document: ET.Element, upload: StoredUpload) -> list[_Named]:
-    """The parts a Complete request names, in the order it names them."""
+def _named_parts(document: ET.Element, upload: StoredUpload, *, checked: bool) -> list[_Named]:
+    """The parts a Complete request names, in the order it names them; their checksums only where they are `checked`."""
     named: list[_Named] = []
     for entry in document.iterfind("{*}Part"):
         number, etag = entry.findtext("{*}PartNumber") or "", entry.findtext("{*}ETag") or ""
         if not (number.isascii() and number.isdecimal() and 1 <= int(number) <= MAX_PARTS and etag):
             raise S3Error("MalformedXML", "The XML you provided did not validate against our published schema.")
         checksum: Checksum | None = None
-        for algorithm in Algorithm:
+        for algorithm in Algorithm if checked else ():
             value = entry.findtext(f"{{*}}Checksum{algorithm.value}")
             if value is not None:
                 checksum = from_header(algorithm, value)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from asyncmirror.errors import RejectedError
 from asyncmirror.model import Algorithm
 from asyncmirror.settings import ObjectOptions
-from asyncmirror.store.wire.sigv4 import EMPTY_PAYLOAD, Signer, canonical_fields, canonical_request, canonical_value
+from asyncmirror.store.wire.sigv4 import Signer, canonical_request, canonical_value
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: what a header's name is made of
 
@@ -113,20 +113,3 @@ def render(
     return (f"PUT {target} HTTP/1.1\r\n" + sent.replace("\n", "\r\n") + f"{authorization}content-length:{size}\r\n\r\n").encode(
         "ascii"
     )
-
-
-def render_get(headers: Mapping[str, str], signer: Signer | None, path: str, query: str, stamp: str) -> bytes:
-    """The head of a GET, complete with the empty line; arguments as in `render`, `headers` are all but those of the signature.
-
-    Raises:
-        RejectedError: A value can't stand in a header.
-    """
-    for name, value in headers.items():
-        check_value(name, value)
-    fields, signed = canonical_fields({**headers, "x-amz-content-sha256": EMPTY_PAYLOAD, "x-amz-date": stamp})
-    authorization = ""
-    if signer is not None:
-        request = canonical_request("GET", path, query, fields, signed, EMPTY_PAYLOAD)
-        authorization = f"authorization:{signer.authorization(stamp, request, signed)}\r\n"
-    lines = fields.replace("\n", "\r\n")
-    return f"GET {path}?{query} HTTP/1.1\r\n{lines}{authorization}\r\n".encode("ascii")

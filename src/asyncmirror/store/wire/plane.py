@@ -21,9 +21,10 @@ from asyncmirror.store.session import Credentials, Endpoint
 from asyncmirror.store.wire.addresses import Resolver, resolve
 from asyncmirror.store.wire.answer import Answer
 from asyncmirror.store.wire.document import Document, parse
-from asyncmirror.store.wire.head import Form, make_form, object_headers, part_headers, render, render_get
+from asyncmirror.store.wire.head import Form, make_form, object_headers, part_headers, render
 from asyncmirror.store.wire.place import Place, moved, skew
 from asyncmirror.store.wire.pool import IDLE_TIMEOUT, Pool
+from asyncmirror.store.wire.request import Request, render_request
 from asyncmirror.store.wire.sigv4 import UNSIGNED_PAYLOAD, Signer, encode_path, encode_query, timestamp
 from asyncmirror.store.wire.tls import client_context
 
@@ -126,12 +127,9 @@ class Wire:
 
         A region that is wrong is not mended here: the SDK's requests keep to the one that was asked for.
         """
-        query = encode_query((("list-type", "2"), ("max-keys", "1"), ("prefix", prefix)))
-        fixed = part_headers(self._options)
-
-        def head(place: Place, signer: Signer | None) -> bytes:
-            return render_get(fixed | _named(place, signer), signer, place.root, query, self._now())
-
+        query = (("list-type", "2"), ("max-keys", "1"), ("prefix", prefix))
+        request = Request("GET", "", query, part_headers(self._options))
+        head = self._head_of(request)
         try:
             _, document = await self._ask("ListObjectsV2", self._bucket, "", b"", head, frozenset({"place"}))
         except AccessDeniedError:
@@ -144,6 +142,34 @@ class Wire:
                 status=_OK,
                 hint="is the endpoint an S3 store?",
             )
+
+    async def ask(self, request: Request) -> Answer:
+        """Send any request as it is given, and give the store's answer whatever it is.
+
+        Raises:
+            StoreError: There is no answer, or the request can't be sent.
+        """
+        path, head = encode_path(request.key), self._head_of(request)
+        corrected: frozenset[str] = frozenset()
+        while True:
+            if self._is_due():
+                await self._renew(self._signer, expired=False)
+            used = place, signer, _ = self._place, self._signer, self._skew
+            answer = await self._pool.request(head(place, signer), request.body, self._timeout)
+            if answer.success:
+                return answer
+            try:
+                said = parse(answer.body)
+                corrected |= {await self._correct(corrected, path, answer, said, used, request.method, request.key)}
+            except StoreError:
+                return answer
+
+    def _head_of(self, request: Request) -> Head:
+        def head(place: Place, signer: Signer | None) -> bytes:
+            path = place.path + encode_path(request.key) if request.key else place.root
+            return render_request(request, signer, place.authority, path, self._now())
+
+        return head
 
     # A request
 

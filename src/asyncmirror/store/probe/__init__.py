@@ -1,0 +1,1 @@
+"""Finding out what a store verifies, by asking it."""
