@@ -97,8 +97,13 @@ class Running:
         """Wait for its end."""
         code = self.process.wait(seconds)
         took = time.monotonic() - self._began
-        whole, _, _ = self._output.read_bytes().rpartition(b"\n")
-        return Run(code, [json.loads(line) for line in whole.splitlines()], self.said(), took)
+        return Run(code, read_lines(self._output), self.said(), took)
+
+
+def read_lines(output: Path) -> list[dict[str, Any]]:
+    """The JSON lines in a file. An unfinished last line, as a killed run leaves it, is left out."""
+    whole, _, _ = output.read_bytes().rpartition(b"\n")
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 class Runner:

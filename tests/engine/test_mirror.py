@@ -26,6 +26,7 @@ from asyncmirror.source.beneath import Beneath
 from asyncmirror.source.walk import Listing, Walker
 from asyncmirror.store import memory
 from tests.engine.house import PART, TUNING, House, Sent
+from tests.soak import record
 
 BIG = os.urandom(PART) * 3 + b"tail"
 
@@ -118,6 +119,43 @@ async def test_a_rewritten_file_of_equal_size_is_sent(house: House) -> None:
     ran = await house.run()
     assert house.bucket() == house.tree()
     assert ran.count(Outcome.COMPLETE) == 2
+
+
+@pytest.mark.parametrize("body", [b"small", BIG], ids=["small", "in parts"])
+async def test_what_is_known_of_an_object_is_forgotten_before_it_is_overwritten(house: House, body: bytes) -> None:
+    path = house.write("file", body)
+    await house.run()
+    path.write_bytes(body[::-1])
+    assert house.settings.journal is not None
+    journal = house.settings.journal
+    known: list[bool] = []
+
+    def stored(sent: Sent) -> None:
+        if sent.op in ("PutObject", "CompleteMultipartUpload"):
+            known.append("file" in record.read(journal).objects)
+
+    house.store.before = stored
+    await house.run()
+    assert known == [False]
+    assert "file" in record.read(journal).objects
+
+
+async def test_an_object_that_may_have_been_overwritten_is_not_taken_for_the_one_before(house: House) -> None:
+    path = house.write("file", b"first")
+    await house.run()
+    path.write_bytes(b"other")
+
+    def stored_and_not_said(sent: Sent) -> None:
+        if sent.op == "PutObject":
+            raise RejectedError("an answer that is none", op=sent.op, path=sent.key)
+
+    house.store.after = stored_and_not_said
+    await house.run()
+    assert house.bucket() == {"pre/file": b"other"}
+    house.store.after = lambda _: None
+    path.write_bytes(b"first")  # back to what the journal once called complete
+    assert (await house.run()).outcome(b"file") is Outcome.COMPLETE
+    assert house.bucket() == house.tree()
 
 
 async def test_trust_mtime_renews_without_reading(house: House) -> None:

@@ -20,6 +20,13 @@ class Complete(NamedTuple):
     clears: bool
 
 
+class Supersede(NamedTuple):
+    """The object is about to be overwritten: what is known of it will not hold, whether or not anybody learns of that."""
+
+    directory: int
+    name: bytes
+
+
 class Begin(NamedTuple):
     """An upload is about to be created (its id is empty), or has been."""
 
@@ -59,7 +66,7 @@ class Forgive(NamedTuple):
     name: bytes
 
 
-Change: TypeAlias = Complete | Begin | Receive | Abandon | Fail | Forgive
+Change: TypeAlias = Complete | Supersede | Begin | Receive | Abandon | Fail | Forgive
 
 _COMPLETE = """
 INSERT INTO object VALUES {rows} ON CONFLICT DO UPDATE SET
@@ -69,6 +76,7 @@ INSERT INTO object VALUES {rows} ON CONFLICT DO UPDATE SET
 """
 _STEPS = (64, 8, 1)
 """Rows inserted in one step; SQLite takes up to 32,766 values."""
+_SUPERSEDE = "DELETE FROM object WHERE directory = ? AND name = ?"
 _BEGIN = "INSERT OR REPLACE INTO upload VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _RECEIVE = "INSERT OR REPLACE INTO receipt VALUES (?, ?, ?, ?, ?, ?)"
 _FAIL = "INSERT OR REPLACE INTO problem VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -111,6 +119,10 @@ def _complete(connection: sqlite3.Connection, changes: Sequence[Complete]) -> No
             connection.executemany(statement, cleared)
 
 
+def _supersede(connection: sqlite3.Connection, changes: Sequence[Supersede]) -> None:
+    connection.executemany(_SUPERSEDE, changes)
+
+
 def _begin(connection: sqlite3.Connection, changes: Sequence[Begin]) -> None:
     for directory, name, identity, upload in changes:
         row = (upload.upload_id, upload.nonce, upload.part_size, upload.algorithm.value)
@@ -147,6 +159,7 @@ def _forgive(connection: sqlite3.Connection, changes: Sequence[Forgive]) -> None
 # Each writer takes a sequence of its own kind of change, which `groupby` ensures and no type can say.
 _WRITERS: dict[type, Callable[..., None]] = {
     Complete: _complete,
+    Supersede: _supersede,
     Begin: _begin,
     Receive: _receive,
     Abandon: _abandon,

@@ -25,7 +25,7 @@ from asyncmirror.errors import (
     UploadGoneError,
     first,
 )
-from asyncmirror.journal.changes import Abandon, Begin, Receive
+from asyncmirror.journal.changes import Abandon, Begin, Receive, Supersede
 from asyncmirror.model import Algorithm, Checksum, Completed, Properties, Receipt, Upload
 from asyncmirror.plan.decide import is_ours, reconcile
 from asyncmirror.plan.parts import Part, part_size, parts
@@ -188,6 +188,8 @@ class Multipart:
         ordered = [receipts[number] for number in sorted(receipts)]
         whole = checksum.of_parts(upload.algorithm, ordered)
         size = opened.identity.size
+        if work.record.completed is not None:
+            await self._ledger.commit(Supersede(work.directory, work.file.name))
         try:
             stored = await self._store.complete_multipart_upload(work.key, upload.upload_id, ordered, size, whole)
         except StoreError as error:

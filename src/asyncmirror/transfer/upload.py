@@ -24,7 +24,7 @@ from asyncmirror.errors import (
     StoreError,
 )
 from asyncmirror.events import Transfer
-from asyncmirror.journal.changes import Complete, Fail
+from asyncmirror.journal.changes import Complete, Fail, Supersede
 from asyncmirror.model import Completed, Outcome, Problem, Properties
 from asyncmirror.plan.decide import Action, decide
 from asyncmirror.plan.hops import INLINE_MOST, Hops
@@ -142,6 +142,8 @@ class Uploader:
         self._active[work.path] = Transfer(work.path, 0, work.size, time.monotonic())
         try:
             data, checksum, identity = whole
+            if work.record.completed is not None:
+                await self._ledger.commit(Supersede(work.directory, work.file.name))
             self._count += 1
             stored = await self._store.put_object(
                 work.key, data, checksum, self._properties(work, f"{self._run}{self._count:08x}")

@@ -1,0 +1,190 @@
+"""Crash points: the moments of a run at which a `kill -9` may leave something behind, numbered as they are passed.
+
+Owns where they are: before and after every request (after: the store did it, nobody has seen the answer yet), before and after
+every transaction of the journal, at every question to it, at its opening and closing, and before and after lines are told.
+To be installed in a process that is thrown away: it puts itself between the product's rooms.
+"""
+
+import os
+import signal
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import pytest
+
+from asyncmirror.cli import json_lines
+from asyncmirror.journal.changes import Change
+from asyncmirror.journal.schema import connect
+from asyncmirror.journal.writer import Belongs, Journal
+from asyncmirror.model import (
+    Algorithm,
+    Body,
+    Checksum,
+    Properties,
+    Receipt,
+    RemoteObject,
+    RemotePart,
+    RemoteUpload,
+    Stored,
+)
+from asyncmirror.settings import Settings
+from asyncmirror.store import assemble
+from asyncmirror.store.port import Store
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+T = TypeVar("T")
+
+
+class Points:
+    """Counts the points of this process, and kills it at one of them."""
+
+    def __init__(self, at: int, note: Path) -> None:
+        """Set the point.
+
+        Args:
+            at: Its number, from 1; 0: none.
+            note: The file that says which point it was.
+        """
+        self._at = at
+        self._note = note
+        self._passed = 0
+        self._turn = threading.Lock()
+
+    def reach(self, name: str) -> None:
+        """Pass a point, or end there."""
+        with self._turn:
+            self._passed += 1
+            if self._passed == self._at:
+                self._note.write_text(name, encoding="utf-8")
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def install(self) -> None:
+        """Put the points between the rooms of the product, for all that this process does from now on."""
+        decorate, write = assemble._decorate, json_lines._write
+
+        def decorated(adapter: Store, settings: Settings, *, keeps_time: bool = False) -> assemble.Assembled:
+            return decorate(_Store(adapter, self), settings, keeps_time=keeps_time)
+
+        def connected(path: Path | None) -> sqlite3.Connection:
+            return cast("sqlite3.Connection", _Connection(connect(path), self))
+
+        def written(descriptor: int, piece: bytearray) -> None:
+            self.reach("before lines are told")
+            write(descriptor, piece)
+            self.reach("after lines are told")
+
+        class Opened(_Journal):
+            points = self
+
+        patch = pytest.MonkeyPatch()
+        patch.setattr("asyncmirror.store.assemble._decorate", decorated)
+        patch.setattr("asyncmirror.journal.writer.connect", connected)
+        patch.setattr("asyncmirror.cli.json_lines._write", written)
+        patch.setattr("asyncmirror.engine.mirror.Journal", Opened)
+
+
+class _Journal(Journal):
+    """A journal with a point at every call."""
+
+    points: Points
+
+    def __init__(self, path: Path, belongs: Belongs, *, read_only: bool = False, endpoint: str = "") -> None:
+        self.points.reach("before the journal is opened")
+        super().__init__(path, belongs, read_only=read_only, endpoint=endpoint)
+        self.points.reach("after the journal was opened")
+
+    def ask(self, function: Callable[[sqlite3.Connection], T]) -> "Future[T]":
+        self.points.reach("before a question to the journal")
+        return super().ask(function)
+
+    def submit(self, changes: Sequence[Change]) -> "Future[None]":
+        self.points.reach(f"before the journal is given {' '.join(sorted({type(change).__name__ for change in changes}))}")
+        return super().submit(changes)
+
+    def close(self, summary: Mapping[str, object] | None = None) -> None:
+        self.points.reach("before the journal is closed")
+        super().close(summary)
+        self.points.reach("after the journal was closed")
+
+
+class _Connection:
+    """A connection with a point on either side of COMMIT: after it, nobody was told yet."""
+
+    def __init__(self, connection: sqlite3.Connection, points: Points) -> None:
+        self._connection = connection
+        self._points = points
+
+    def execute(self, statement: str, *arguments: object) -> object:
+        if statement != "COMMIT":
+            return self._connection.execute(statement, *arguments)  # type: ignore[arg-type]  # as they were given
+        self._points.reach("before COMMIT")
+        answer = self._connection.execute(statement)
+        self._points.reach("after COMMIT")
+        return answer
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+
+class _Store:
+    """A store with a point on either side of every request. Implements `port.Store`."""
+
+    def __init__(self, store: Store, points: Points) -> None:
+        self._store = store
+        self._points = points
+
+    async def _asked(self, op: str, answer: Awaitable[T]) -> T:
+        self._points.reach(f"before {op}")
+        given = await answer
+        self._points.reach(f"after {op}")
+        return given
+
+    async def _listed(self, op: str, items: AsyncIterator[T]) -> AsyncIterator[T]:
+        self._points.reach(f"before {op}")
+        async for item in items:
+            yield item
+        self._points.reach(f"after {op}")
+
+    async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
+        return await self._asked("PutObject", self._store.put_object(key, body, checksum, properties))
+
+    async def upload_part(self, key: str, upload_id: str, number: int, body: Body, checksum: Checksum) -> str:
+        return await self._asked("UploadPart", self._store.upload_part(key, upload_id, number, body, checksum))
+
+    async def create_multipart_upload(self, key: str, algorithm: Algorithm, properties: Properties) -> str:
+        return await self._asked("CreateMultipartUpload", self._store.create_multipart_upload(key, algorithm, properties))
+
+    async def complete_multipart_upload(
+        self, key: str, upload_id: str, receipts: Sequence[Receipt], size: int, checksum: Checksum
+    ) -> Stored:
+        answer = self._store.complete_multipart_upload(key, upload_id, receipts, size, checksum)
+        return await self._asked("CompleteMultipartUpload", answer)
+
+    async def abort_multipart_upload(self, key: str, upload_id: str) -> None:
+        await self._asked("AbortMultipartUpload", self._store.abort_multipart_upload(key, upload_id))
+
+    def list_parts(self, key: str, upload_id: str) -> AsyncIterator[RemotePart]:
+        return self._listed("ListParts", self._store.list_parts(key, upload_id))
+
+    async def head_object(self, key: str) -> RemoteObject | None:
+        return await self._asked("HeadObject", self._store.head_object(key))
+
+    def get_object(self, key: str) -> AsyncIterator[bytes]:
+        return self._listed("GetObject", self._store.get_object(key))
+
+    def list_objects(self, prefix: str, after: str = "") -> AsyncIterator[RemoteObject]:
+        return self._listed("ListObjectsV2", self._store.list_objects(prefix, after))
+
+    def list_multipart_uploads(self, prefix: str) -> AsyncIterator[RemoteUpload]:
+        return self._listed("ListMultipartUploads", self._store.list_multipart_uploads(prefix))
+
+    async def delete_object(self, key: str) -> None:
+        await self._asked("DeleteObject", self._store.delete_object(key))
+
+    async def check_bucket(self, prefix: str) -> None:
+        await self._asked("the first request", self._store.check_bucket(prefix))

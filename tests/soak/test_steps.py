@@ -1,0 +1,33 @@
+"""Hazard rows 23 and 24: `kill -9` at every crash point."""
+
+import random
+import secrets
+from pathlib import Path
+
+from tests.soak.account import Account
+from tests.soak.steps import Steps
+from tests.soak.strict import strict
+
+STRIDE = 6
+"""Every sixth point: which, is drawn anew each time. scripts/soak kills at each."""
+
+
+def test_a_kill_at_any_step_loses_nothing_and_sends_nothing_confirmed_again(tmp_path: Path) -> None:
+    account = Account()
+    start = random.SystemRandom().randint(1, STRIDE)
+    with strict() as server:
+        killed = list(Steps(tmp_path, server, account).each(start, STRIDE))
+    assert account.good, list(account.failures())
+    assert killed[-1] > 40, "a run passes more points than that"
+
+
+def test_a_kill_of_the_run_that_resumes(tmp_path: Path) -> None:
+    account = Account()
+    seed = secrets.randbits(32)
+    chance = random.Random(seed)
+    with strict() as server:
+        steps = Steps(tmp_path, server, account)
+        for _ in range(4):
+            steps.kill_at(chance.randint(1, 50), chance.randint(1, 30))
+    assert account.good, f"seed {seed}: {list(account.failures())}"
+    assert account.kills == 8
