@@ -77,6 +77,10 @@ class RefusedError(AsyncmirrorError):
     exit_code = 3
 
 
+class SecretError(RefusedError):
+    """A file looks like a secret, and the bucket is not known to be private. The text names the rule, never the secret."""
+
+
 class JournalError(AsyncmirrorError):
     """The journal can't be opened or written: locked, of a newer version, damaged, on a full disk."""
 

@@ -41,6 +41,14 @@ class Outcome(IntEnum):
     ADOPTED = 9  # found in the bucket and proven equal, not sent
 
 
+class Visibility(Enum):
+    """Who may read what is in a bucket, as far as the store tells."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
+    UNKNOWN = "unknown"
+
+
 class Algorithm(Enum):
     """A checksum that S3 takes with a request; the value is S3's spelling of the name."""
 

@@ -45,6 +45,14 @@ class Stubs(Enum):
     READ = "read"
 
 
+class Secrets(Enum):
+    """What is done with a file that looks like a secret, where the bucket is not known to be private."""
+
+    REFUSE = "refuse"
+    STOP = "stop"
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True)
 class Destination:
     """A bucket and a prefix within it, without slashes at its ends; empty for the bucket itself."""
@@ -184,6 +192,9 @@ class Settings:
     trust_mtime: bool = False
     retry_failed: bool = False
     adopt: bool = False
+    secrets: Secrets = Secrets.REFUSE
+    allow_secrets: tuple[str, ...] = ()  # patterns of `plan.filters`: files that somebody has looked at
+    public: bool = False  # the bucket is public, whatever the store says
     drop_cache: bool = False  # let the kernel forget the pages of large files once they are read
 
 

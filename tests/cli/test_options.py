@@ -11,7 +11,7 @@ from asyncmirror.cli.main import parser
 from asyncmirror.cli.options import OPTIONS, Option
 from asyncmirror.errors import UsageError
 from asyncmirror.model import Algorithm
-from asyncmirror.settings import MIB, Connection, ObjectOptions, Rule, Settings, Stubs, Symlinks, Tuning
+from asyncmirror.settings import MIB, Connection, ObjectOptions, Rule, Secrets, Settings, Stubs, Symlinks, Tuning
 
 ALL = [option for group in OPTIONS.values() for option in group]
 SWITCHES = [option for option in ALL if not option.metavar]
@@ -72,6 +72,9 @@ EXAMPLES: Mapping[str, Example] = {
     "trust-mtime": ON,
     "retry-failed": ON,
     "adopt": ON,
+    "secrets": Example("stop", Secrets.STOP, "off", Secrets.OFF, "keep"),
+    "allow-secrets": Example("*.pem", ("*.pem",), "a/", ("a/",), "[a"),
+    "public": ON,
     "drop-cache": ON,
     "journal": Example("/var/tmp/j.db", Path("/var/tmp/j.db"), "/j", Path("/j"), "a\0b"),
     "json": ON,

@@ -16,7 +16,18 @@ from asyncmirror.errors import (
     UntrustedError,
     UploadGoneError,
 )
-from asyncmirror.model import Algorithm, Body, Checksum, Properties, Receipt, RemoteObject, RemotePart, RemoteUpload, Stored
+from asyncmirror.model import (
+    Algorithm,
+    Body,
+    Checksum,
+    Properties,
+    Receipt,
+    RemoteObject,
+    RemotePart,
+    RemoteUpload,
+    Stored,
+    Visibility,
+)
 from asyncmirror.plan import backoff
 from asyncmirror.settings import Tuning
 from asyncmirror.store.memory import MemoryStore
@@ -90,6 +101,10 @@ class Failing(MemoryStore):
     async def check_bucket(self, prefix: str) -> None:
         self.fail()
         await super().check_bucket(prefix)
+
+    async def visibility(self) -> Visibility:
+        self.fail()
+        return await super().visibility()
 
     async def list_parts(self, key: str, upload_id: str) -> AsyncIterator[RemotePart]:
         given = 0
@@ -215,6 +230,7 @@ async def test_every_operation_is_retried() -> None:
     await retried.delete_object("key")
     fail()
     await retried.check_bucket("")
+    assert await retried.visibility() is Visibility.PRIVATE
     fail()
     await retried.abort_multipart_upload("key", upload_id)
     assert store.calls == 2

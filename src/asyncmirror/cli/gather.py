@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from asyncmirror.cli import read
 from asyncmirror.cli.options import Option
 from asyncmirror.errors import UsageError
-from asyncmirror.settings import Connection, Destination, ObjectOptions, Rule, Settings, Tuning
+from asyncmirror.settings import Connection, Destination, ObjectOptions, Settings, Tuning
 
 _Section = TypeVar("_Section", Connection, ObjectOptions, Tuning, Settings, "Output")
 
@@ -110,19 +110,20 @@ def gather(flags: Sequence[Given], variables: Sequence[Given]) -> "Gathered":
     named = {given.option.name for given in flags}
     variables = [given for given in variables if given.option.joined or given.option.name not in named]
     sections: dict[str, dict[str, Any]] = {}
-    rules: list[Rule] = []
+    lists: dict[str, tuple[object, ...]] = {}
     metadata: dict[str, str] = {}
     for given in (*flags, *variables):
         section, _, name = given.option.field.partition(".")
         match given.value():
             case tuple() as more:
-                rules += more
+                lists[given.option.field] = (*lists.get(given.option.field, ()), *more)
             case Mapping() as pairs:
                 metadata = {**pairs, **metadata} if given.origin == given.option.variable else {**metadata, **pairs}
             case value:
                 sections.setdefault(section, {})[name] = value
-    if rules:
-        sections.setdefault("settings", {})["rules"] = tuple(rules)
+    for field, joined in lists.items():
+        section, _, name = field.partition(".")
+        sections.setdefault(section, {})[name] = joined
     if metadata:
         sections.setdefault("objects", {})["metadata"] = MappingProxyType(metadata)
     return Gathered(sections, {given.option.name: given.option.variable for given in variables})

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from asyncmirror.errors import UsageError
 from asyncmirror.model import Algorithm
 from asyncmirror.plan.filters import Filters
-from asyncmirror.settings import Rule, Stubs, Symlinks, parse_size
+from asyncmirror.settings import Rule, Secrets, Stubs, Symlinks, parse_size
 
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
@@ -101,6 +101,16 @@ def symlinks(text: str) -> Symlinks:
 def stubs(text: str) -> Stubs:
     """What becomes of files without blocks on disk."""
     return Stubs(choice(*(member.value for member in Stubs))(text))
+
+
+def secrets(text: str) -> Secrets:
+    """What becomes of files that look like secrets."""
+    return Secrets(choice(*(member.value for member in Secrets))(text))
+
+
+def pattern(text: str) -> tuple[str, ...]:
+    """A pattern by itself, in the language of the rules."""
+    return (_rule(include=False, pattern=text).pattern,)
 
 
 def endpoint(text: str) -> str:

@@ -20,6 +20,7 @@ from asyncmirror.engine.frames import (
     Done,
     Drain,
     Frames,
+    Halt,
     Message,
     Note,
     Outcomes,
@@ -164,6 +165,8 @@ class _Member:
                 self._tasks.create_task(self._commit(message))
             case Note(text=text):
                 self._ledger.notice(text)
+            case Halt(error=error):
+                self._ledger.halt(error)
             case Slowest(transfers=transfers):
                 self.slowest = transfers
             case _:

@@ -85,13 +85,19 @@ class Note(NamedTuple):
     text: str
 
 
+class Halt(NamedTuple):
+    """From a process: end the run because of this error, but finish what is in flight."""
+
+    error: AsyncmirrorError
+
+
 class Slowest(NamedTuple):
     """From a process, now and then: the transfers that have been going on for longest."""
 
     transfers: tuple[Transfer, ...]
 
 
-Message: TypeAlias = Begin | Run | Drain | Committed | Outcomes | Done | Commit | Note | Slowest
+Message: TypeAlias = Begin | Run | Drain | Committed | Outcomes | Done | Commit | Note | Halt | Slowest
 
 
 class Frames(asyncio.Protocol):

@@ -16,7 +16,8 @@ from asyncmirror.model import Outcome, Problem, Record
 from asyncmirror.plan import keys
 from asyncmirror.plan.decide import Action, decide
 from asyncmirror.plan.filters import Filters
-from asyncmirror.settings import Settings
+from asyncmirror.plan.secrets import Place
+from asyncmirror.settings import Secrets, Settings
 from asyncmirror.source.walk import File, Listing, Oddity
 from asyncmirror.transfer.work import Work
 
@@ -120,6 +121,7 @@ class Planner:
     def _decide(self, files: list[File], listing: Listing, known: Known, prefix: str, plan: Plan) -> None:
         """Decide for the files that are not simply unchanged."""
         settings = self._settings
+        place = None if settings.secrets is Secrets.OFF else Place(listing.directory.path)
         recorded = [file.name for file in files if file.name in known.complete or file.name in known.unsettled]
         records = self._journal.records(known.directory, recorded) if recorded else {}
         for file in files:
@@ -131,6 +133,7 @@ class Planner:
                 file,
                 decide(file.identity, record, trust_mtime=settings.trust_mtime, retry_failed=settings.retry_failed),
                 record,
+                rule=_rule(place, file),
             )
             self._place(work, plan)
 
@@ -172,6 +175,16 @@ class Planner:
                 path, upload_id = listing.directory.child(name), record.uploading.upload.upload_id
                 plan.changes.append(Abandon(known.directory, name))
                 plan.notices.append(Notice(f"{path!r} is gone; its unfinished upload is left in the store: id {upload_id}"))
+
+
+def _rule(place: Place | None, file: File) -> str:
+    """The rule that catches a file by its path, or by that of what a link to it leads to. A link on record shows nothing."""
+    if place is None or file.target:
+        return ""
+    rule = place.rule(file.name)
+    if not rule and file.name != file.real_name:
+        rule = Place(file.directory).rule(file.real_name)
+    return rule
 
 
 def _once(listing: Listing) -> Listing:

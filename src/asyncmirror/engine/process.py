@@ -22,6 +22,7 @@ from asyncmirror.engine.frames import (
     Done,
     Drain,
     Frames,
+    Halt,
     Message,
     Note,
     Outcomes,
@@ -93,6 +94,11 @@ class _Telling:
     def notice(self, text: str) -> None:
         """See `transfer.work.Ledger`."""
         self._frames.send(Note(text))
+
+    def halt(self, error: AsyncmirrorError) -> None:
+        """See `transfer.work.Ledger`."""
+        self.flush()
+        self._frames.send(Halt(error))
 
     def flush(self) -> None:
         """Tell what has been gathered."""

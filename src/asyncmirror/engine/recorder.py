@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from asyncmirror.errors import JournalError
+from asyncmirror.errors import AsyncmirrorError, JournalError
 from asyncmirror.events import Event, Notice, Settled
 from asyncmirror.journal.changes import Change
 from asyncmirror.journal.writer import Journal
@@ -26,10 +26,18 @@ _MOST = 512
 class Recorder:
     """Takes outcomes to the journal, and events to `tell`."""
 
-    def __init__(self, journal: Journal, tell: Callable[[Iterable[Event]], None], fail: Callable[[JournalError], None]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        tell: Callable[[Iterable[Event]], None],
+        fail: Callable[[JournalError], None],
+        halt: Callable[[AsyncmirrorError], None],
+    ) -> None:
+        self.halt = halt
         self._journal = journal
         self._tell = tell
         self._fail = fail
+        self._noticed: set[str] = set()
         self._loop = asyncio.get_running_loop()
         self._changes: list[Change] = []
         self._events: list[Event] = []
@@ -53,8 +61,10 @@ class Recorder:
             self._timer = self._loop.call_later(_GATHER, self._flush)
 
     def notice(self, text: str) -> None:
-        """Tell the user something that is no entry's outcome."""
-        self._tell((Notice(text),))
+        """Tell the user something that is no entry's outcome; once, though several processes notice it."""
+        if text not in self._noticed:
+            self._noticed.add(text)
+            self._tell((Notice(text),))
 
     async def commit(self, change: Change) -> None:
         """Have the journal keep something before going on; what was gathered before goes first.

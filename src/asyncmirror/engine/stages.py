@@ -15,7 +15,7 @@ from asyncmirror.engine.channel import Channel
 from asyncmirror.engine.crew import Alone, Crew, several
 from asyncmirror.engine.planner import Plan, Planner
 from asyncmirror.engine.recorder import Recorder
-from asyncmirror.errors import AsyncmirrorError, first
+from asyncmirror.errors import AsyncmirrorError, SecretError, first
 from asyncmirror.events import Event, Progress, Settled
 from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Outcome
@@ -25,6 +25,7 @@ from asyncmirror.settings import Settings
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.source.walk import Listing, Walker
 from asyncmirror.store.assemble import Assembled
+from asyncmirror.transfer.guard import Guard
 from asyncmirror.transfer.upload import is_plain
 from asyncmirror.transfer.work import Work
 
@@ -57,8 +58,9 @@ class Stages:
         self._outbox: Channel[Event] = Channel(_EVENTS)
         self._plans: Channel[Plan] = Channel(_PLANS)
         self._works: Channel[Work] = Channel(_WORKS)
-        self._recorder = Recorder(journal, self._outbox.offer, self._fail)
+        self._recorder = Recorder(journal, self._outbox.offer, self._fail, self._halt)
         self._planner = Planner(settings, filters, journal)
+        self._guard = Guard(settings, store.store, self._recorder.notice)
         self._walker = Walker(beneath, filters, settings.symlinks, settings.stubs, self._emit, settings.tuning.scanners)
         self._crew: Crew = Alone(settings, beneath, store, self._recorder, readers)
 
@@ -151,6 +153,11 @@ class Stages:
         self.fatal = self.fatal or error
         self.stop()
 
+    def _halt(self, error: AsyncmirrorError) -> None:
+        """End the run because of an error, but finish what is in flight."""
+        self.fatal = self.fatal or error
+        self.drain()
+
     async def _scan(self) -> None:
         """Run the scan threads; cancelled, wait for them to end."""
         scan = asyncio.get_running_loop().run_in_executor(None, self._walker.run)
@@ -175,7 +182,7 @@ class Stages:
             if settled or changes:
                 self._recorder.add(settled, changes)
             if self._settings.dry_run:
-                self._recorder.add([_would(work) for work in works], ())
+                self._recorder.add([await self._would(work) for work in works], ())
             elif not self.stopped:
                 self._works.offer(works)
                 self._queued_bytes += sum(work.size for work in works)
@@ -197,6 +204,10 @@ class Stages:
             await crew.run(works)
             await self._outbox.room()
 
-
-def _would(work: Work) -> Settled:
-    return Settled(work.path, work.key, Outcome.PENDING, work.size, f"dry run: {work.action.value}")
+    async def _would(self, work: Work) -> Settled:
+        """What a dry run says of a work; of secrets it knows those that their path gives away."""
+        try:
+            await self._guard.pass_through(work.path, work.rule)
+        except SecretError as error:
+            return Settled(work.path, work.key, Outcome.REFUSED, work.size, f"dry run: {error}")
+        return Settled(work.path, work.key, Outcome.PENDING, work.size, f"dry run: {work.action.value}")

@@ -5,7 +5,7 @@ knows no asyncio, no memory budget and no store.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -18,11 +18,15 @@ from asyncmirror.source.walk import File
 
 
 class Whole(NamedTuple):
-    """All bytes of a small file, their checksum, and the identity under which they were read."""
+    """All bytes of a small file, their checksum, and the identity under which they were read.
+
+    `rule` is what whoever looked into them found (`plan.secrets`); empty where nobody did, or nothing.
+    """
 
     data: bytes
     checksum: Checksum
     identity: Identity
+    rule: str = ""
 
 
 class OpenFile:
@@ -117,8 +121,21 @@ class OpenFile:
         self.close()
 
 
-def read_whole(beneath: Beneath, file: File, algorithm: Algorithm) -> Whole | SourceError:
-    """Read a small file: what it gave, or why it gave nothing. An error is a value here: files are read several at once."""
+def _unseen(_: bytes) -> str:
+    return ""
+
+
+def read_whole(
+    beneath: Beneath, file: File, algorithm: Algorithm, look: Callable[[bytes], str] = _unseen
+) -> Whole | SourceError:
+    """Read a small file: what it gave, or why it gave nothing. An error is a value here: files are read several at once.
+
+    Args:
+        beneath: Where.
+        file: Which.
+        algorithm: Of its checksum.
+        look: Looks into the bytes; what it says becomes `Whole.rule`.
+    """
     try:
         descriptor, status = beneath.open_file(file.directory, file.real_name)
     except OSError as error:
@@ -130,7 +147,7 @@ def read_whole(beneath: Beneath, file: File, algorithm: Algorithm) -> Whole | So
         data = _read(descriptor, before.size, 0)
         if identity_of(os.fstat(descriptor)) != before:
             return ChangedError("it changed while it was read", op="read")
-        return Whole(data, compute(algorithm, data), before)
+        return Whole(data, compute(algorithm, data), before, look(data))
     except SourceError as error:
         return error
     except OSError as error:

@@ -22,6 +22,7 @@ from asyncmirror.model import (
     RemotePart,
     RemoteUpload,
     Stored,
+    Visibility,
 )
 from asyncmirror.store.port import Store
 
@@ -123,6 +124,10 @@ class LimitedStore:
     async def check_bucket(self, prefix: str) -> None:
         """See `port.Store.check_bucket`."""
         await self._one("ListObjectsV2", prefix, self._store.check_bucket, prefix)
+
+    async def visibility(self) -> Visibility:
+        """See `port.Store.visibility`."""
+        return await self._one("GetBucketPolicyStatus", "", self._store.visibility)
 
     async def _one(self, op: str, path: str, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         await self._slots.acquire()

@@ -21,6 +21,7 @@ from asyncmirror.model import (
     RemotePart,
     RemoteUpload,
     Stored,
+    Visibility,
 )
 from asyncmirror.store.answers import to_error
 
@@ -68,19 +69,23 @@ class MemoryStore:
         sink: Keep sizes, ETags and checksums, not the bytes; `get_object` is refused.
         min_part_size: Bytes that every part but the last must have; S3's is 5 MiB.
         log: Keep every call in `requests`.
+        seen: What it says of its visibility.
 
     Attributes:
         objects: What is stored, by key.
         requests: Every call so far, in order; empty without `log`.
     """
 
-    def __init__(self, *, sink: bool = False, min_part_size: int = 5 << 20, log: bool = True) -> None:
+    def __init__(
+        self, *, sink: bool = False, min_part_size: int = 5 << 20, log: bool = True, seen: Visibility = Visibility.PRIVATE
+    ) -> None:
         self.objects: dict[str, _Object] = {}
         self.requests: list[Request] = []
         self._uploads: dict[str, _Pending] = {}
         self._sink = sink
         self._min_part_size = min_part_size
         self._log = log
+        self.seen = seen
         self._serial = itertools.count(1)
 
     def data(self, key: str) -> bytes:
@@ -216,6 +221,11 @@ class MemoryStore:
     async def check_bucket(self, prefix: str) -> None:
         """See `port.Store.check_bucket`."""
         self._note("ListObjectsV2", prefix)
+
+    async def visibility(self) -> Visibility:
+        """See `port.Store.visibility`."""
+        self._note("GetBucketPolicyStatus", "")
+        return self.seen
 
     def _note(self, op: str, key: str, part: int = 0, size: int = 0) -> None:
         if self._log:

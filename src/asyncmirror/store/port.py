@@ -20,6 +20,7 @@ from asyncmirror.model import (
     RemotePart,
     RemoteUpload,
     Stored,
+    Visibility,
 )
 
 
@@ -101,5 +102,13 @@ class Store(Bodies, Protocol):
 
         Raises:
             CredentialsError, BucketError, UnreachableError, UntrustedError: It can't; the text says what to do.
+        """
+        ...
+
+    async def visibility(self) -> Visibility:
+        """Whether others than the bucket's owner may read it: public, private, or unknown where the store does not say.
+
+        Raises:
+            StoreError: No answer came. An answer that says nothing, a refusal too, is `UNKNOWN` instead.
         """
         ...

@@ -23,6 +23,7 @@ from asyncmirror.model import (
     RemotePart,
     RemoteUpload,
     Stored,
+    Visibility,
 )
 from asyncmirror.plan import backoff
 from asyncmirror.settings import Tuning
@@ -149,6 +150,10 @@ class RetryingStore:
     async def check_bucket(self, prefix: str) -> None:
         """See `port.Store.check_bucket`."""
         await self._try(self._store.check_bucket, prefix)
+
+    async def visibility(self) -> Visibility:
+        """See `port.Store.visibility`."""
+        return await self._try(self._store.visibility)
 
     async def _try(self, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         started = self._clock()

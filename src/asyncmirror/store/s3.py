@@ -21,8 +21,10 @@ from asyncmirror.model import (
     RemotePart,
     RemoteUpload,
     Stored,
+    Visibility,
 )
 from asyncmirror.settings import Connection, ObjectOptions
+from asyncmirror.store import public
 from asyncmirror.store import sdk_values as values
 from asyncmirror.store.session import Session, open_session
 
@@ -222,6 +224,10 @@ class S3Store:
             await self._call("ListObjectsV2", self._bucket, request, values.read_objects)
         except AccessDeniedError:
             return
+
+    async def visibility(self) -> Visibility:
+        """See `port.Store.visibility`."""
+        return await public.ask(await self._client(), self._bucket, self._call)
 
     async def _call(self, op: str, path: str, request: Awaitable[A], read: Callable[[A], V]) -> V:
         """Send a request and read its answer; whatever fails is one of our errors."""

@@ -22,7 +22,7 @@ from asyncmirror.testing.profiles import (
 )
 from asyncmirror.testing.server import S3Server
 from asyncmirror.testing.signature import Credentials
-from asyncmirror.testing.state import StoredObject, StoredPart, StoredUpload
+from asyncmirror.testing.state import Access, StoredObject, StoredPart, StoredUpload
 
 __all__ = [
     "AWS",
@@ -33,6 +33,7 @@ __all__ = [
     "RGW",
     "STORAGEGRID",
     "STRICT",
+    "Access",
     "AwsChunked",
     "Clock",
     "Credentials",

@@ -12,7 +12,7 @@ from asyncmirror.testing.listing import page
 from asyncmirror.testing.payload import Payload
 from asyncmirror.testing.request import Request
 from asyncmirror.testing.service import Service, iso_date, quoted
-from asyncmirror.testing.state import Bucket, StoredObject
+from asyncmirror.testing.state import PRIVATE, Access, Bucket, StoredObject
 
 _OWNER = "75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a"
 _ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
@@ -32,7 +32,7 @@ def create_bucket(service: Service, request: Request, _payload: Payload) -> Repl
     if request.bucket in service.buckets:
         raise S3Error("BucketAlreadyOwnedByYou", "Your previous request to create the named bucket succeeded and you own it.")
     public = request.headers.get("x-amz-acl", "").startswith("public-read")
-    service.buckets[request.bucket] = Bucket(request.bucket, service.clock.now(), public=public)
+    service.buckets[request.bucket] = Bucket(request.bucket, service.clock.now(), Access(acl=True) if public else PRIVATE)
     return Reply(200, (("Location", f"/{request.bucket}"),))
 
 
@@ -66,8 +66,8 @@ def get_bucket_versioning(service: Service, request: Request, _payload: Payload)
 
 
 def get_bucket_policy_status(service: Service, request: Request, _payload: Payload) -> Reply:
-    """GetBucketPolicyStatus. A private bucket has no policy at all."""
-    if not service.bucket(request).public:
+    """GetBucketPolicyStatus. Who has no public policy has none at all."""
+    if not service.bucket(request).access.policy:
         raise S3Error("NoSuchBucketPolicy", "The bucket policy does not exist")
     return xml_reply("PolicyStatus", (("IsPublic", "true"),))
 
@@ -75,14 +75,14 @@ def get_bucket_policy_status(service: Service, request: Request, _payload: Paylo
 def get_bucket_acl(service: Service, request: Request, _payload: Payload) -> Reply:
     """GetBucketAcl."""
     grants: list[tuple[str, Tree]] = [("Grant", (("Grantee", (("ID", _OWNER),)), ("Permission", "FULL_CONTROL")))]
-    if service.bucket(request).public:
+    if service.bucket(request).access.acl:
         grants.append(("Grant", (("Grantee", (("URI", _ALL_USERS),)), ("Permission", "READ"))))
     return xml_reply("AccessControlPolicy", (("Owner", (("ID", _OWNER),)), ("AccessControlList", grants)))
 
 
 def get_public_access_block(service: Service, request: Request, _payload: Payload) -> Reply:
-    """GetPublicAccessBlock: everything is blocked for a private bucket, nothing was configured for a public one."""
-    if service.bucket(request).public:
+    """GetPublicAccessBlock: everything is blocked, or nothing was ever configured."""
+    if not service.bucket(request).access.block:
         raise S3Error("NoSuchPublicAccessBlockConfiguration", "The public access block configuration was not found")
     names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
     return xml_reply("PublicAccessBlockConfiguration", tuple((name, "true") for name in names))

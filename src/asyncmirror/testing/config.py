@@ -4,14 +4,15 @@ Owns the defaults. Sizes are bytes, times seconds.
 """
 
 import ssl
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from asyncmirror.settings import MIN_PART_SIZE
 from asyncmirror.testing.faults import FaultPlan
 from asyncmirror.testing.profiles import STRICT, Profile
 from asyncmirror.testing.signature import Credentials
+from asyncmirror.testing.state import PRIVATE, PUBLIC, Access
 
 MAX_PAGE = 1000
 """S3's most keys, parts or uploads in one listing."""
@@ -25,7 +26,8 @@ class ServerConfig:
         host: The address to listen on.
         port: The port; 0 for a free one.
         buckets: Buckets that exist from the start.
-        public: Those of them that anybody may read and list.
+        public: Those of them that anybody may read and list, as policy and ACL say.
+        access: How open others are, by name; what is named nowhere is private, and blocked against becoming public.
         credentials: The key pairs it accepts.
         region: Its region; a signature for another is refused. Empty: any is taken.
         profile: Which store it behaves like.
@@ -47,6 +49,7 @@ class ServerConfig:
     port: int = 0
     buckets: Sequence[str] = ("bucket",)
     public: frozenset[str] = frozenset()
+    access: Mapping[str, Access] = field(default_factory=dict)
     credentials: Sequence[Credentials] = (Credentials(),)
     region: str = "us-east-1"
     profile: Profile = STRICT
@@ -62,3 +65,7 @@ class ServerConfig:
     log_path: Path | None = None
     log_headers: bool = False
     remember: bool = False
+
+    def access_of(self, bucket: str) -> Access:
+        """How open a bucket is from the start."""
+        return PUBLIC if bucket in self.public else self.access.get(bucket, PRIVATE)

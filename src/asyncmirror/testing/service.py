@@ -53,7 +53,7 @@ class Service:
 
     def __post_init__(self) -> None:
         for name in self.config.buckets:
-            self.buckets[name] = Bucket(name, self.clock.now(), public=name in self.config.public)
+            self.buckets[name] = Bucket(name, self.clock.now(), self.config.access_of(name))
 
     def bucket(self, request: Request) -> Bucket:
         """The bucket a request names.
@@ -74,7 +74,7 @@ class Service:
             S3Error: AccessDenied or KeyTooLongError.
         """
         bucket = self.buckets.get(request.bucket)
-        if anonymous and not (bucket is not None and bucket.public and request.op in _PUBLIC_OPS):
+        if anonymous and not (bucket is not None and bucket.access.public and request.op in _PUBLIC_OPS):
             raise S3Error("AccessDenied", "Access Denied")
         if request.op in self.config.denied or (request.op in _LIST_OPS and not self.config.may_list):
             raise S3Error("AccessDenied", "Access Denied")

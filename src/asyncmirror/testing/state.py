@@ -6,6 +6,7 @@ Owns the values and the containers. Knows no request and verifies nothing.
 from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from asyncmirror.model import Algorithm, Checksum
 
@@ -82,13 +83,31 @@ class Objects(dict[str, StoredObject]):
         return self._ordered
 
 
+class Access(NamedTuple):
+    """What a bucket's policy and ACL give to everybody, and whether the public-access block takes it back."""
+
+    policy: bool = False
+    acl: bool = False
+    block: bool = False
+
+    @property
+    def public(self) -> bool:
+        """Whether anybody may read and list it."""
+        return (self.policy or self.acl) and not self.block
+
+
+PUBLIC = Access(policy=True, acl=True)
+PRIVATE = Access(block=True)
+"""As Amazon makes buckets since April 2023."""
+
+
 @dataclass(slots=True)
 class Bucket:
-    """A bucket. `public`: anybody may read and list it."""
+    """A bucket."""
 
     name: str
     created: float
-    public: bool = False
+    access: Access = PRIVATE
     objects: Objects = field(default_factory=Objects)
     uploads: dict[str, StoredUpload] = field(default_factory=dict)
     finished: dict[str, Finished] = field(default_factory=dict)

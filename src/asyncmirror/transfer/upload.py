@@ -20,6 +20,7 @@ from asyncmirror.errors import (
     CorruptedError,
     CredentialsError,
     RefusedError,
+    SecretError,
     SourceError,
     StoreError,
 )
@@ -29,13 +30,14 @@ from asyncmirror.model import Completed, Outcome, Problem, Properties
 from asyncmirror.plan.decide import Action, decide
 from asyncmirror.plan.hops import INLINE_MOST, Hops
 from asyncmirror.plan.properties import properties
-from asyncmirror.settings import Settings
+from asyncmirror.settings import Secrets, Settings
 from asyncmirror.source.beneath import Beneath, classify, identity_of
 from asyncmirror.source.filesystem import is_local, kind
 from asyncmirror.source.read import OpenFile, Whole, read_whole
 from asyncmirror.store.port import Store
 from asyncmirror.transfer.adopt import is_equal
 from asyncmirror.transfer.budget import ByteBudget
+from asyncmirror.transfer.guard import Guard
 from asyncmirror.transfer.multipart import Drained, Multipart, differs
 from asyncmirror.transfer.work import Ledger, Work
 
@@ -43,6 +45,7 @@ _LOOKS = 3
 """How often a file that changes under the reader is looked at before it is reported."""
 _DENIALS = 20
 """So many uploads denied and none accepted: it is the bucket that is closed, not a key."""
+_OUTCOMES = ((ChangedError, Outcome.CHANGED), (SourceError, Outcome.UNREADABLE), (RefusedError, Outcome.REFUSED))
 
 
 def is_plain(work: Work, size: int) -> bool:
@@ -62,6 +65,7 @@ class Uploader:
         self._ledger = ledger
         self._readers = readers
         self._algorithm = settings.objects.algorithm
+        self._guard = Guard(settings, store, ledger.notice)
         self._budget = ByteBudget(settings.tuning.max_memory)
         self._multipart = Multipart(
             store, ledger, self._budget, readers, settings.tuning, self._algorithm, lambda: self.draining
@@ -123,7 +127,7 @@ class Uploader:
         """Read files on the loop, each when its turn has come."""
         for work in works:
             began = time.perf_counter()
-            found = read_whole(self._beneath, work.file, self._algorithm)
+            found = read_whole(self._beneath, work.file, self._algorithm, self._guard.look)
             self.hops.read_inline(time.perf_counter() - began)
             yield found
 
@@ -132,7 +136,7 @@ class Uploader:
 
         def read() -> list[Whole | SourceError]:
             began = time.perf_counter()
-            found = [read_whole(self._beneath, work.file, self._algorithm) for work in works]
+            found = [read_whole(self._beneath, work.file, self._algorithm, self._guard.look) for work in works]
             self.hops.read_in_hop(len(works), time.perf_counter() - began)
             return found
 
@@ -141,7 +145,8 @@ class Uploader:
     async def _put(self, work: Work, whole: Whole) -> None:
         self._active[work.path] = Transfer(work.path, 0, work.size, time.monotonic())
         try:
-            data, checksum, identity = whole
+            data, checksum, identity, rule = whole
+            await self._guard.pass_through(work.path, work.rule or rule)
             if work.record.completed is not None:
                 await self._ledger.commit(Supersede(work.directory, work.file.name))
             self._count += 1
@@ -150,7 +155,7 @@ class Uploader:
             )
             if differs(stored.checksum, checksum):
                 raise CorruptedError("the store's checksum of the object is another", op="PutObject", path=work.key)
-        except StoreError as error:
+        except (StoreError, SecretError) as error:
             await self._failed(work, error)
         else:
             self._complete(work, Completed(identity, checksum, stored.etag, 0))
@@ -178,6 +183,7 @@ class Uploader:
         await self._small([work])
 
     async def _in_parts(self, work: Work, opened: OpenFile) -> None:
+        await self._guard.pass_through(work.path, work.rule)  # too large to be looked into: its path decides
         self._active[work.path] = Transfer(work.path, 0, work.size, time.monotonic())
 
         def sent(size: int) -> None:
@@ -257,17 +263,12 @@ class Uploader:
             raise CredentialsError(
                 f"the store denied the first {self._denied} uploads ({error})", hint="check who may write to this bucket"
             ) from error
-        if isinstance(error, ChangedError):
-            outcome = Outcome.CHANGED
-        elif isinstance(error, SourceError):
-            outcome = Outcome.UNREADABLE
-        elif isinstance(error, RefusedError):
-            outcome = Outcome.REFUSED
-        else:
-            outcome = Outcome.FAILED
+        outcome = next((outcome for kind, outcome in _OUTCOMES if isinstance(error, kind)), Outcome.FAILED)
         # What a person may have put right since (a policy) is worth a request in the next run.
         problem = Problem(work.file.identity, outcome, str(error), error.retryable or denied)
         self._ledger.settle(work, outcome, problem.reason, Fail(work.directory, work.file.name, problem))
+        if isinstance(error, SecretError) and self._settings.secrets is Secrets.STOP:
+            self._ledger.halt(error)
 
     async def _again(self, work: Work) -> None:
         """Look at a file that changed, and carry out what is decided for what it is now."""

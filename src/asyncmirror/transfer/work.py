@@ -2,6 +2,7 @@
 
 from typing import NamedTuple, Protocol
 
+from asyncmirror.errors import AsyncmirrorError
 from asyncmirror.journal.changes import Change
 from asyncmirror.model import Outcome, Record
 from asyncmirror.plan.decide import Action
@@ -18,6 +19,7 @@ class Work(NamedTuple):
     action: Action
     record: Record
     attempt: int = 1
+    rule: str = ""  # of `plan.secrets`, that its path is caught by
 
     @property
     def size(self) -> int:
@@ -42,4 +44,8 @@ class Ledger(Protocol):
 
     def notice(self, text: str) -> None:
         """Tell the user something that is no entry's outcome."""
+        ...
+
+    def halt(self, error: AsyncmirrorError) -> None:
+        """End the run because of this error, but finish what is in flight."""
         ...
