@@ -29,6 +29,7 @@ from asyncmirror.model import (
     RemotePart,
     RemoteUpload,
     Stored,
+    Visibility,
 )
 from asyncmirror.settings import Settings
 from asyncmirror.store import assemble
@@ -188,3 +189,6 @@ class _Store:
 
     async def check_bucket(self, prefix: str) -> None:
         await self._asked("the first request", self._store.check_bucket(prefix))
+
+    async def visibility(self) -> Visibility:
+        return await self._asked("GetBucketPolicyStatus", self._store.visibility())
