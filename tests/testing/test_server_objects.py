@@ -132,7 +132,8 @@ async def test_buckets(boto: Boto) -> None:
 
 async def test_who_may_see_a_bucket_is_told_in_all_three_ways(boto: Boto) -> None:
     await boto("create_bucket", Bucket="open", ACL="public-read")
-    assert (await boto("get_bucket_policy_status", Bucket="open"))["PolicyStatus"]["IsPublic"] is True
+    assert await boto.code("get_bucket_policy_status", Bucket="open") == "NoSuchBucketPolicy"
+    assert await boto.code("get_public_access_block", Bucket="open") == "NoSuchPublicAccessBlockConfiguration"
     assert "AllUsers" in str((await boto("get_bucket_acl", Bucket="open"))["Grants"])
     assert "AllUsers" not in str((await boto("get_bucket_acl", Bucket="bucket"))["Grants"])
     assert await boto.code("get_bucket_policy_status", Bucket="bucket") == "NoSuchBucketPolicy"
