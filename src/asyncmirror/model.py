@@ -5,7 +5,7 @@ NamedTuples: frozen, compared by value, and three times cheaper to make than a f
 """
 
 from collections.abc import Mapping
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, StrEnum
 from typing import NamedTuple, TypeAlias
 
 Body: TypeAlias = bytes | bytearray | memoryview
@@ -49,7 +49,7 @@ class Visibility(Enum):
     UNKNOWN = "unknown"
 
 
-class Algorithm(Enum):
+class Algorithm(StrEnum):
     """A checksum that S3 takes with a request; the value is S3's spelling of the name."""
 
     CRC64NVME = "CRC64NVME"

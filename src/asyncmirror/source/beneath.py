@@ -41,7 +41,7 @@ def identity_of(status: os.stat_result) -> Identity:
     them, times after 2262. It serves as well to tell a change.
     """
     ino, mtime_ns, ctime_ns = status.st_ino, status.st_mtime_ns, status.st_ctime_ns
-    if max(ino, mtime_ns, ctime_ns) > _MOST or min(mtime_ns, ctime_ns) < -_MOST:
+    if not (ino <= _MOST and -_MOST <= mtime_ns <= _MOST and -_MOST <= ctime_ns <= _MOST):
         ino, mtime_ns, ctime_ns = _wrap(ino), _wrap(mtime_ns), _wrap(ctime_ns)
     return Identity(status.st_dev, ino, status.st_size, mtime_ns, ctime_ns)
 
