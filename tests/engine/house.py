@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.events import Event, Settled, Summary, Unchanged
-from asyncmirror.model import Algorithm, Body, Checksum, Outcome, Properties, Receipt, RemoteObject, Stored
+from asyncmirror.model import Algorithm, Body, Checksum, Outcome, Properties, Receipt, RemoteObject, RemoteUpload, Stored
 from asyncmirror.settings import MIB, Destination, Settings, Tuning
 from asyncmirror.store.memory import MemoryStore
 
@@ -94,6 +94,11 @@ class Watched(MemoryStore):
     async def abort_multipart_upload(self, key: str, upload_id: str) -> None:
         with self._noted("AbortMultipartUpload", key):
             await super().abort_multipart_upload(key, upload_id)
+
+    async def list_multipart_uploads(self, prefix: str) -> AsyncIterator[RemoteUpload]:
+        with self._noted("ListMultipartUploads", prefix):
+            async for upload in super().list_multipart_uploads(prefix):
+                yield upload
 
     async def head_object(self, key: str) -> RemoteObject | None:
         with self._noted("HeadObject", key):

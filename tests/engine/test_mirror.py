@@ -25,7 +25,7 @@ from asyncmirror.settings import Rule, Symlinks
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.source.walk import Listing, Walker
 from asyncmirror.store import memory
-from tests.engine.house import PART, TUNING, House, Sent
+from tests.engine.house import PART, TUNING, House, Ran, Sent
 from tests.soak import record
 
 BIG = os.urandom(PART) * 3 + b"tail"
@@ -49,6 +49,10 @@ async def stop_within_an_upload(house: House) -> Path:
     assert house.store.uploads == 1
     house.store.after = lambda _: None
     return path
+
+
+def notices(ran: Ran) -> list[str]:
+    return [event.text for event in ran.events if isinstance(event, Notice)]
 
 
 def touch(path: Path) -> None:
@@ -389,8 +393,8 @@ async def test_a_changed_file_gives_its_old_upload_up(house: House) -> None:
     assert house.bucket() == house.tree()
 
 
-async def test_an_upload_without_an_id_is_looked_for_and_reported(house: House) -> None:
-    house.write("big", BIG)
+async def stop_at_create(house: House) -> None:
+    """An upload is created, and the run ends before it learns the id."""
     mirrors: list[Mirror] = []
 
     def after(sent: Sent) -> None:
@@ -402,9 +406,44 @@ async def test_an_upload_without_an_id_is_looked_for_and_reported(house: House) 
     await house.run(watch=lambda mirror, _: mirrors.append(mirror))
     assert house.store.uploads == 1
     house.store.after = lambda _: None
-    ran = await house.run()
-    assert ran.outcome(b"big") is Outcome.COMPLETE
-    assert any(isinstance(event, Notice) and "upload-" in event.text for event in ran.events)
+
+
+@pytest.mark.parametrize("then", ["it stays", "it changes", "it shrinks", "it goes"])
+async def test_an_upload_without_an_id_is_told_of_in_every_run_until_it_is_gone(house: House, then: str) -> None:
+    path = house.write("big", BIG)
+    await stop_at_create(house)
+    if then == "it changes":
+        path.write_bytes(BIG[::-1])
+    elif then == "it shrinks":
+        path.write_bytes(b"small")
+    elif then == "it goes":
+        path.unlink()
+    told = (
+        "an unfinished upload of 'pre/big' may be left over from a stopped run: id upload-1"
+        " (abort it if nobody else is uploading that key)"
+    )
+    for _ in range(2):
+        assert notices(await house.run()) == [told]
+    await house.store.abort_multipart_upload("pre/big", "upload-1")
+    assert notices(await house.run()) == []
+    assert house.store.ops()["ListMultipartUploads"] == 1
+    assert notices(await house.run()) == []
+    assert not house.store.ops()["ListMultipartUploads"]
+
+
+async def test_who_may_not_look_for_uploads_is_told_so(house: House) -> None:
+    house.write("big", BIG)
+    await stop_at_create(house)
+
+    def before(sent: Sent) -> None:
+        if sent.op == "ListMultipartUploads":
+            raise AccessDeniedError("no", status=403)
+
+    house.store.before = before
+    for _ in range(2):
+        ran = await house.run()
+        assert ran.summary.exit_code == 0
+        assert notices(ran) == ["uploads of 'pre/big' left over from a stopped run can't be looked for: no"]
 
 
 async def test_a_file_that_changes_once_is_sent_as_it_is_then(house: House) -> None:
@@ -793,15 +832,14 @@ async def test_who_may_only_write_gets_on_all_the_same(house: House) -> None:
     assert house.bucket() == house.tree()
 
 
-async def test_an_unfinished_upload_of_a_file_that_is_gone_is_reported_once(house: House) -> None:
+async def test_an_unfinished_upload_of_a_file_that_is_gone_is_told_of(house: House) -> None:
     path = await stop_within_an_upload(house)
     path.unlink()
     house.write("a", b"x")
-    ran = await house.run()
-    assert [event.text for event in ran.events if isinstance(event, Notice)] == [
-        "b'big' is gone; its unfinished upload is left in the store: id upload-1"
-    ]
-    assert not [event for event in (await house.run()).events if isinstance(event, Notice)]
+    for _ in range(2):
+        (told,) = notices(await house.run())
+        assert "'pre/big'" in told
+        assert "id upload-1" in told
     assert read_status(house.settings.journal or Path()).uploads == ()
 
 

@@ -1,23 +1,23 @@
 """Crash points: the moments of a run at which a `kill -9` may leave something behind, numbered as they are passed.
 
 Owns where they are: before and after every request (after: the store did it, nobody has seen the answer yet), before and after
-every transaction of the journal, at every question to it, at its opening and closing, and before and after lines are told.
-To be installed in a process that is thrown away: it puts itself between the product's rooms.
+every transaction of the journal, at every question to it, at each step of its making and opening, at its closing, and before
+and after lines are told. To be installed in a process that is thrown away: it puts itself between the product's rooms.
 """
 
+import functools
 import os
 import signal
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
 from asyncmirror.cli import json_lines
 from asyncmirror.journal.changes import Change
-from asyncmirror.journal.schema import connect
 from asyncmirror.journal.writer import Belongs, Journal
 from asyncmirror.model import (
     Algorithm,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 T = TypeVar("T")
+_STEPS = ("COMMIT", "PRAGMA", "CREATE")
 
 
 class Points:
@@ -71,21 +72,29 @@ class Points:
         def decorated(adapter: Store, settings: Settings, *, keeps_time: bool = False) -> assemble.Assembled:
             return decorate(_Store(adapter, self), settings, keeps_time=keeps_time)
 
-        def connected(path: Path | None) -> sqlite3.Connection:
-            return cast("sqlite3.Connection", _Connection(connect(path), self))
-
         def written(descriptor: int, piece: bytearray) -> None:
             self.reach("before lines are told")
             write(descriptor, piece)
             self.reach("after lines are told")
 
+        replace = os.replace
+
+        def replaced(old: str, new: str) -> None:
+            self.reach("before the journal is there")
+            replace(old, new)
+            self.reach("after the journal is there")
+
         class Opened(_Journal):
+            points = self
+
+        class Connected(_Connection):
             points = self
 
         patch = pytest.MonkeyPatch()
         patch.setattr("asyncmirror.store.assemble._decorate", decorated)
-        patch.setattr("asyncmirror.journal.writer.connect", connected)
+        patch.setattr("sqlite3.connect", functools.partial(sqlite3.connect, factory=Connected))
         patch.setattr("asyncmirror.cli.json_lines._write", written)
+        patch.setattr("asyncmirror.journal.schema.os.replace", replaced)
         patch.setattr("asyncmirror.engine.mirror.Journal", Opened)
 
 
@@ -113,23 +122,18 @@ class _Journal(Journal):
         self.points.reach("after the journal was closed")
 
 
-class _Connection:
-    """A connection with a point on either side of COMMIT: after it, nobody was told yet."""
+class _Connection(sqlite3.Connection):
+    """A connection with a point on either side of each COMMIT (after it, nobody was told yet) and each step of opening."""
 
-    def __init__(self, connection: sqlite3.Connection, points: Points) -> None:
-        self._connection = connection
-        self._points = points
+    points: Points
 
-    def execute(self, statement: str, *arguments: object) -> object:
-        if statement != "COMMIT":
-            return self._connection.execute(statement, *arguments)  # type: ignore[arg-type]  # as they were given
-        self._points.reach("before COMMIT")
-        answer = self._connection.execute(statement)
-        self._points.reach("after COMMIT")
-        return answer
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._connection, name)
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        if not sql.lstrip().startswith(_STEPS):
+            return super().execute(sql, parameters)
+        self.points.reach(f"before {sql.strip()}")
+        cursor = super().execute(sql, parameters)
+        self.points.reach(f"after {sql.strip()}")
+        return cursor
 
 
 class _Store:

@@ -4,9 +4,11 @@ import random
 import secrets
 from pathlib import Path
 
+from tests.acceptance.command import sync
 from tests.soak.account import Account
 from tests.soak.steps import Steps
 from tests.soak.strict import strict
+from tests.soak.warm import Warm
 
 STRIDE = 6
 """Every sixth point: which, is drawn anew each time. scripts/soak kills at each."""
@@ -19,6 +21,21 @@ def test_a_kill_at_any_step_loses_nothing_and_sends_nothing_confirmed_again(tmp_
         killed = list(Steps(tmp_path, server, account).each(start, STRIDE))
     assert account.good, list(account.failures())
     assert killed[-1] > 40, "a run passes more points than that"
+
+
+def test_a_kill_of_the_first_run_while_it_makes_its_journal(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").write_bytes(b"x")
+    with strict() as server:
+        warm = Warm(tmp_path, server.site)
+        points: list[str] = []
+        while "before the first request" not in points:
+            command = sync(tmp_path / "tree", server.site, tmp_path / f"{len(points)}.sqlite")
+            assert warm.run(*command, at=len(points) + 1).code == -9
+            points.append(warm.point())
+            resumed = warm.run(*command)
+            assert resumed.code == 0, f"killed {points[-1]}: {resumed.error}"
+    assert {"before the journal is there", "after the journal is there", "after COMMIT"} <= set(points)
 
 
 def test_a_kill_of_the_run_that_resumes(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import os
 from typing import NamedTuple
 
 from asyncmirror.errors import RefusedError
-from asyncmirror.events import Notice, Settled, Unchanged
-from asyncmirror.journal.changes import Abandon, Change, Complete, Fail, Forgive
+from asyncmirror.events import Settled, Unchanged
+from asyncmirror.journal.changes import Change, Complete, Fail, Forgive, Orphan
 from asyncmirror.journal.queries import Known
 from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Outcome, Problem, Record
@@ -21,7 +21,7 @@ from asyncmirror.settings import Secrets, Settings
 from asyncmirror.source.walk import File, Listing, Oddity
 from asyncmirror.transfer.work import Work
 
-_OWN = (b"", b"-wal", b"-shm", b"-journal", b".lock", b".sock")
+_OWN = (b"", b"-wal", b"-shm", b"-journal", b"-new", b".lock", b".sock")
 _RECORDED = frozenset({Outcome.UNREADABLE, Outcome.UNSUPPORTED, Outcome.REFUSED, Outcome.FAILED})
 _NOTHING = Record()
 
@@ -33,7 +33,6 @@ class Plan(NamedTuple):
     settled: list[Settled]
     changes: list[Change]
     works: list[Work]
-    notices: list[Notice]
     scanned: int
     scanned_bytes: int
 
@@ -61,7 +60,7 @@ class Planner:
         listing = _once(listing)
         directory, files, oddities, whole = listing
         scanned_bytes = sum(file.identity.size for file in files) + sum(oddity.size for oddity in oddities)
-        plan = Plan(None, [], [], [], [], len(files) + len(oddities), scanned_bytes)
+        plan = Plan(None, [], [], [], len(files) + len(oddities), scanned_bytes)
         if directory.path == self._own_directory:
             listing = self._without_own(listing, plan)
             _, files, oddities, _ = listing
@@ -171,10 +170,8 @@ class Planner:
         gone = known.unsettled - there
         for name, record in (self._journal.records(known.directory, list(gone)) if gone else {}).items():
             plan.changes.append(Forgive(known.directory, name))
-            if record.uploading is not None and record.uploading.upload.upload_id:
-                path, upload_id = listing.directory.child(name), record.uploading.upload.upload_id
-                plan.changes.append(Abandon(known.directory, name))
-                plan.notices.append(Notice(f"{path!r} is gone; its unfinished upload is left in the store: id {upload_id}"))
+            if record.uploading is not None:
+                plan.changes.append(Orphan(known.directory, name))
 
 
 def _rule(place: Place | None, file: File) -> str:

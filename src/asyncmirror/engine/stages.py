@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
+from asyncmirror.engine import orphans
 from asyncmirror.engine.channel import Channel
 from asyncmirror.engine.crew import Alone, Crew, several
 from asyncmirror.engine.planner import Plan, Planner
@@ -51,6 +52,7 @@ class Stages:
         self.scanned = 0
         self.scanned_bytes = 0
         self._settings = settings
+        self._journal = journal
         self._store = store
         self._scanning = True
         self._queued_bytes = 0
@@ -79,6 +81,9 @@ class Stages:
                 group.create_task(self._distribute())
                 for _ in range(self._settings.tuning.concurrency):
                     group.create_task(self._work())
+            if not (self.stopped or self._settings.dry_run):
+                await self._recorder.finish()
+                await orphans.look(self._journal, self._store.store, self._settings.destination.prefix, self._recorder.notice)
         except* AsyncmirrorError as errors:
             self.fatal = self.fatal or first(errors)
         except* asyncio.CancelledError:
@@ -173,12 +178,11 @@ class Stages:
     async def _distribute(self) -> None:
         """Take plans apart: what is settled goes to the journal and the caller, works go to the workers."""
         while plans := await self._plans.take(1):
-            unchanged, settled, changes, works, notices, scanned, scanned_bytes = plans[0]
+            unchanged, settled, changes, works, scanned, scanned_bytes = plans[0]
             self.scanned += scanned
             self.scanned_bytes += scanned_bytes
             if unchanged is not None:
                 self._outbox.offer((unchanged,))
-            self._outbox.offer(notices)
             if settled or changes:
                 self._recorder.add(settled, changes)
             if self._settings.dry_run:

@@ -45,7 +45,21 @@ class Receive(NamedTuple):
 
 
 class Abandon(NamedTuple):
-    """The upload is over without an object."""
+    """The upload is over without an object. One whose id was never learnt may have been created: an orphan."""
+
+    directory: int
+    name: bytes
+
+
+class Orphan(NamedTuple):
+    """The upload is of no use any more, and is left in the store."""
+
+    directory: int
+    name: bytes
+
+
+class Tidy(NamedTuple):
+    """No upload of the file is left in the store but the one on record."""
 
     directory: int
     name: bytes
@@ -66,7 +80,7 @@ class Forgive(NamedTuple):
     name: bytes
 
 
-Change: TypeAlias = Complete | Supersede | Begin | Receive | Abandon | Fail | Forgive
+Change: TypeAlias = Complete | Supersede | Begin | Receive | Abandon | Orphan | Tidy | Fail | Forgive
 
 _COMPLETE = """
 INSERT INTO object VALUES {rows} ON CONFLICT DO UPDATE SET
@@ -80,6 +94,9 @@ _SUPERSEDE = "DELETE FROM object WHERE directory = ? AND name = ?"
 _BEGIN = "INSERT OR REPLACE INTO upload VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _RECEIVE = "INSERT OR REPLACE INTO receipt VALUES (?, ?, ?, ?, ?, ?)"
 _FAIL = "INSERT OR REPLACE INTO problem VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ORPHAN = "INSERT OR IGNORE INTO orphan SELECT directory, name FROM upload WHERE directory = ? AND name = ?"
+_UNNAMED = f"{_ORPHAN} AND upload_id = ''"
+_TIDY = "DELETE FROM orphan WHERE directory = ? AND name = ?"
 _END_UPLOAD = (
     "DELETE FROM receipt WHERE directory = ? AND name = ?",
     "DELETE FROM upload WHERE directory = ? AND name = ?",
@@ -137,8 +154,17 @@ def _receive(connection: sqlite3.Connection, changes: Sequence[Receive]) -> None
 
 
 def _abandon(connection: sqlite3.Connection, changes: Sequence[Abandon]) -> None:
-    for statement in _END_UPLOAD:
+    for statement in (_UNNAMED, *_END_UPLOAD):
         connection.executemany(statement, changes)
+
+
+def _orphan(connection: sqlite3.Connection, changes: Sequence[Orphan]) -> None:
+    for statement in (_ORPHAN, *_END_UPLOAD):
+        connection.executemany(statement, changes)
+
+
+def _tidy(connection: sqlite3.Connection, changes: Sequence[Tidy]) -> None:
+    connection.executemany(_TIDY, changes)
 
 
 def _fail(connection: sqlite3.Connection, changes: Sequence[Fail]) -> None:
@@ -163,6 +189,8 @@ _WRITERS: dict[type, Callable[..., None]] = {
     Begin: _begin,
     Receive: _receive,
     Abandon: _abandon,
+    Orphan: _orphan,
+    Tidy: _tidy,
     Fail: _fail,
     Forgive: _forgive,
 }

@@ -34,6 +34,15 @@ class UnfinishedUpload(NamedTuple):
     confirmed: int
 
 
+class KnownOrphan(NamedTuple):
+    """A file of which an upload may be left in the store, besides the one on record (its id; empty: none)."""
+
+    directory: int
+    path: bytes
+    name: bytes
+    upload_id: str
+
+
 class KnownProblem(NamedTuple):
     """A problem on record, for people."""
 
@@ -128,6 +137,15 @@ def problems(connection: sqlite3.Connection) -> Iterator[KnownProblem]:
     for directory, name, outcome, reason, retryable, *identity in rows:
         seen = None if identity[0] is None else Identity(0, *identity)
         yield KnownProblem(_join(directory, name), Problem(seen, Outcome(outcome), reason, bool(retryable)))
+
+
+def orphans(connection: sqlite3.Connection) -> list[KnownOrphan]:
+    """The files of which an upload may be left in the store. `path` is the directory's."""
+    rows = connection.execute(
+        "SELECT o.directory, d.path, o.name, coalesce(u.upload_id, '') FROM orphan o JOIN directory d ON d.id = o.directory"
+        " LEFT JOIN upload u ON u.directory = o.directory AND u.name = o.name ORDER BY d.path, o.name"
+    )
+    return [KnownOrphan(*row) for row in rows]
 
 
 def meta(connection: sqlite3.Connection) -> dict[str, str]:

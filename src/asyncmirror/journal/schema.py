@@ -6,6 +6,7 @@ synchronous=FULL, so that a commit survives a power cut (sqlite.org, "Write-Ahea
 Shared-Memory"). The header is read before SQLite may touch the file: a newer version's journal is left as it is.
 """
 
+import contextlib
 import os
 import sqlite3
 from pathlib import Path
@@ -50,6 +51,13 @@ CREATE TABLE run (
     id INTEGER PRIMARY KEY, version TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL, boot TEXT NOT NULL,
     started REAL NOT NULL, ended REAL, summary TEXT
 ) STRICT;
+"""
+_SCHEMA = f"BEGIN; {_TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+# Files of which an upload may be left in the store that is on no record. The first journals of this version lack the table.
+_ORPHAN = """
+CREATE TABLE IF NOT EXISTS orphan (
+    directory INTEGER NOT NULL, name BLOB NOT NULL, PRIMARY KEY (directory, name)
+) STRICT, WITHOUT ROWID
 """
 
 
@@ -116,7 +124,7 @@ def connect(path: Path | None) -> sqlite3.Connection:
     exists = path is not None and check_header(path)
     try:
         if path is not None and not exists:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            _make(path)
         connection = sqlite3.connect(path or ":memory:", timeout=0, isolation_level=None, check_same_thread=False)
     except OSError as error:
         raise JournalError(f"cannot be made: {error.strerror}", path=str(path), hint="choose another with --journal") from None
@@ -127,15 +135,36 @@ def connect(path: Path | None) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA cache_size = -16384")  # KiB
-        if not exists:
-            connection.executescript(
-                f"BEGIN; {_TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
-            )
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that the header tells the version
+        if path is None:
+            connection.executescript(_SCHEMA)
+        connection.execute(_ORPHAN)
     except sqlite3.Error as error:
         connection.close()
         raise translate(error, path or Path()) from None
     return connection
+
+
+def _make(path: Path) -> None:
+    """Make an empty journal, whole or not at all: a process that is killed at it must not leave a file that is no journal."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(_SCHEMA)
+        data = connection.serialize()
+    whole = os.path.realpath(path)
+    new = f"{whole}-new"
+    try:
+        with open(new, "wb", opener=_private) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, whole)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(new)
+        raise
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def check_integrity(connection: sqlite3.Connection, path: Path) -> None:

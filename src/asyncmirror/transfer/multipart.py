@@ -124,8 +124,7 @@ class Multipart:
                 hint=f"run again with --max-memory {-(-upload.part_size // MIB)}MiB or more for each of --loops",
             )
         if not upload.upload_id:
-            await self._report_orphans(work)
-            return None
+            return None  # that it may have been created is noted when it is abandoned
         if not uploading.identity.same_file(opened.identity):
             await self.discard(work)
             return None
@@ -135,21 +134,6 @@ class Multipart:
             progress = _Progress(upload, {receipt.number: receipt for receipt in upload.receipts})
             return await self._confirm(work, opened, progress)
         return _Progress(upload, {receipt.number: receipt for receipt in reconcile(upload, there)})
-
-    async def _report_orphans(self, work: Work) -> None:
-        """Tell of uploads that a run stopped between intent and Create's answer may have left."""
-        try:
-            found = [upload async for upload in self._store.list_multipart_uploads(work.key) if upload.key == work.key]
-        except StoreError as error:
-            if error.fatal:
-                raise
-            self._ledger.notice(f"uploads of {work.key!r} left over from a stopped run can't be looked for: {error}")
-            return
-        for upload in found:
-            self._ledger.notice(
-                f"an unfinished upload of {work.key!r} may be left over from a stopped run: id {upload.upload_id}"
-                " (abort it if nobody else is uploading that key)"
-            )
 
     async def _begin(self, work: Work, opened: OpenFile, make: Callable[[str], Properties]) -> _Progress:
         tuning = self._tuning
