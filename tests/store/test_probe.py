@@ -78,7 +78,14 @@ async def test_a_sync_asks_seven_questions_and_touches_nothing_but_its_own_place
     async with S3Server() as server, wired(server.url) as wire:
         probe = Probe(wire, "", "nonce", OBJECTS)
         probed = await probe.brief(CRC)
-        asked = {names.KEEPS_BYTES, names.SIGNED_PAYLOAD, names.verifies(CRC), names.tells(CRC), names.LISTS_UPLOADS}
+        asked = {
+            names.WRITES,
+            names.KEEPS_BYTES,
+            names.SIGNED_PAYLOAD,
+            names.verifies(CRC),
+            names.tells(CRC),
+            names.LISTS_UPLOADS,
+        }
         assert {name for name in TABLE if probed.guarantees.gives(name)} == asked
         assert probe.requests == server.count == 7
         assert {request.key.rpartition("/")[0] for request in server.requests if request.key} == {".asyncmirror-probe/nonce"}
@@ -116,7 +123,8 @@ async def test_over_tls(tmp_path: Path) -> None:
 async def test_where_something_is_denied_what_hangs_on_it_is_unknown(denied: str) -> None:
     async with S3Server(ServerConfig(denied=frozenset({denied}))) as server, wired(server.url) as wire:
         probed = await Probe(wire, "", "nonce", OBJECTS).whole(CRC)
-        assert not [name for name in TABLE if probed.guarantees.lacks(name)]
+        lacking = {name for name in TABLE if probed.guarantees.lacks(name)}
+        assert lacking == ({names.WRITES} if denied == "PutObject" else set())
         assert not server.objects("bucket")
         if denied == "DeleteObject":
             assert "403 AccessDenied" in probed.unable

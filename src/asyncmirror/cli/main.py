@@ -6,13 +6,13 @@ Owns the parser and the last line of defence. Imports nothing heavy: what a sub-
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 import asyncmirror
+from asyncmirror.cli import stdout
 from asyncmirror.cli.gather import Invocation, add_options, from_environment, gather
-from asyncmirror.cli.options import OPTIONS
+from asyncmirror.cli.options import NO_WRITE, OPTIONS
 from asyncmirror.cli.stderr import complain
 from asyncmirror.errors import AsyncmirrorError, UsageError
 
@@ -28,6 +28,10 @@ _STATUS_OPTIONS = tuple(
     for option in group
     if option.name in ("journal", "endpoint-url", "profile", "json", "log-level")
 )
+_DOCTOR_OPTIONS = {
+    title: tuple(option for option in group if option.field.partition(".")[0] in ("connection", "objects", "tuning", "output"))
+    for title, group in OPTIONS.items()
+} | {"behaviour": (NO_WRITE, *(option for option in OPTIONS["behaviour"] if option.name == "journal"))}
 _BUG = 4
 _INTERRUPTED = 130
 
@@ -67,6 +71,16 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("destination", metavar="s3://BUCKET[/PREFIX]", nargs="?", help="as it was given to sync")
     add_options(status, {"options": _STATUS_OPTIONS})
     status.set_defaults(run=_status)
+    doctor = commands.add_parser(
+        "doctor",
+        help="say what a sync would meet: machine, credentials, store, file systems",
+        usage="asyncmirror doctor [OPTIONS] [s3://BUCKET[/PREFIX]] [SOURCE]",
+        epilog="Without arguments only machine and credentials are looked at. The options are those of sync.",
+        allow_abbrev=False,
+    )
+    doctor.add_argument("places", metavar="s3://BUCKET[/PREFIX] SOURCE", nargs="*", help="as they would be given to sync")
+    add_options(doctor, _DOCTOR_OPTIONS)
+    doctor.set_defaults(run=_doctor)
     return top
 
 
@@ -92,7 +106,7 @@ def _sync(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     gathered = gather(arguments.given, from_environment((option for group in OPTIONS.values() for option in group), environ))
     invocation = Invocation(gathered.settings(arguments.source, arguments.destination), gathered.output())
     if invocation.output.json:
-        _need_stdout()
+        stdout.need()
 
     from asyncmirror.cli import logs, screen, sync  # noqa: PLC0415  lazily: see above
     from asyncmirror.engine.mirror import Mirror  # noqa: PLC0415
@@ -103,7 +117,7 @@ def _sync(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     gathered = gather(arguments.given, from_environment(_STATUS_OPTIONS, environ))
-    _need_stdout()
+    stdout.need()
 
     from asyncmirror.cli import logs, status  # noqa: PLC0415  lazily: see above
 
@@ -111,10 +125,17 @@ def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return status.run(gathered, arguments.source, arguments.destination)
 
 
-def _need_stdout() -> None:
-    if sys.stdout is None:
-        # A file that is opened later would get its descriptor, and the lines.
-        raise UsageError("stdout is closed, and that is where the answer goes", hint="give it a file or a pipe")
+def _doctor(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    gathered = gather(
+        arguments.given, from_environment((option for group in _DOCTOR_OPTIONS.values() for option in group), environ)
+    )
+    stdout.need()
+
+    from asyncmirror.cli import doctor, logs  # noqa: PLC0415  lazily: see above
+
+    redact = logs.Redactor(environ)
+    logs.configure(gathered.output().log_level, redact)
+    return doctor.run(gathered, arguments.places, redact)
 
 
 def _bug(error: Exception) -> None:

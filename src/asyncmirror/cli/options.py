@@ -189,3 +189,6 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
         ),
     ),
 }
+
+NO_WRITE = Option(("--no-write",), "doctor.write", read.negated, "", "write nothing, not even to see what the store verifies")
+"""Only `doctor` knows it."""

@@ -4,14 +4,12 @@ Owns which journal is meant, and both forms. The JSON object's keys are kept: ot
 `cli.json_lines`, times in seconds since the epoch, sizes in bytes. Knows no SQL and nothing of how a run is asked.
 """
 
-import os
 import shlex
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from asyncmirror.cli import read
+from asyncmirror.cli import read, stdout
 from asyncmirror.cli.fold import PROBLEMS, PROBLEMS_KEPT
 from asyncmirror.cli.gather import Gathered
 from asyncmirror.cli.json_lines import dump
@@ -22,9 +20,6 @@ from asyncmirror.engine.status import Status, read_status
 from asyncmirror.errors import UsageError
 from asyncmirror.events import Settled
 from asyncmirror.settings import Connection, Destination, format_size
-
-_STDOUT = 1
-_OUTPUT_LOST = 4
 
 
 def run(gathered: Gathered, source: str | None, destination: str | None) -> int:
@@ -39,13 +34,7 @@ def run(gathered: Gathered, source: str | None, destination: str | None) -> int:
         text = dump(to_json(read_status(journal)))
     else:
         text = "".join(line + "\n" for line in lines(read_status(journal, PROBLEMS_KEPT))).encode("utf-8")
-    try:
-        sys.stdout.buffer.write(text)
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)  # else the interpreter would try again, and complain, when it ends
-        return _OUTPUT_LOST
-    return 0
+    return 0 if stdout.write(text) else stdout.LOST
 
 
 def locate(gathered: Gathered, source: str | None, destination: str | None) -> Path:

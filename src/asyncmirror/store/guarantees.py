@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 
 from asyncmirror.model import Algorithm
 
+WRITES = "writes"
 KEEPS_BYTES = "keeps-bytes"
 SIGNED_PAYLOAD = "signed-payload"
 CONTENT_MD5 = "content-md5"
@@ -60,6 +61,7 @@ class Guarantee(NamedTuple):
 
 TABLE: Mapping[str, Guarantee] = MappingProxyType(
     {
+        WRITES: Guarantee("objects can be written", "objects can't be written"),
         KEEPS_BYTES: Guarantee(
             "bytes come back as they were sent", "other bytes come back than were sent: sync refuses this store"
         ),

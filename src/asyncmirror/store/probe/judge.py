@@ -12,6 +12,7 @@ from asyncmirror.store.guarantees import Answer, Verdict
 from asyncmirror.store.wire.answer import Answer as Said
 from asyncmirror.store.wire.document import parse
 
+_FORBIDDEN = 403
 _NOT_FOUND = 404
 _PRECONDITION_FAILED = 412
 _NOT_IMPLEMENTED = (405, 501)
@@ -80,6 +81,20 @@ def done(said: Said | None) -> Verdict:
     if is_not_implemented(said):
         return Verdict(Answer.NO, shown(said))
     return Verdict(Answer.UNKNOWN, shown(said))
+
+
+def accepted(said: Said | None) -> Verdict:
+    """Whether a request that was right in everything was carried out; refused for itself, it is one the store can't do."""
+    if said is not None and refusal(said).answer is Answer.YES:
+        return Verdict(Answer.NO, f"a right one was refused: {shown(said)}")
+    return done(said)
+
+
+def permitted(said: Said | None) -> Verdict:
+    """Whether the store did as it was asked, and if not, whether it is that it may not be asked."""
+    if said is not None and said.status == _FORBIDDEN:
+        return Verdict(Answer.NO, shown(said))
+    return done(said)
 
 
 def kept(said: Said | None, sent: bytes) -> Verdict:

@@ -60,7 +60,7 @@ class Parts:
         """Whether an upload as sync makes them becomes an object."""
         whole = {self._algorithm.header: self._checksum} if self._algorithm.full_object else {}
         said = await self._complete({**whole, "x-amz-checksum-type": self._kind, "x-amz-mp-object-size": str(len(self._body))})
-        verdict = judge.done(said)
+        verdict = judge.accepted(said)
         if verdict.answer is Answer.YES:
             verdict = judge.kept(await self._scratch.get(_NAME), self._body)
         self._found[names.TAKES_PARTS] = verdict

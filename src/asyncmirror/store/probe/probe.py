@@ -99,7 +99,10 @@ class Probe:
         """Store an object with a checksum, read it again, and try a wrong one."""
         name, right = algorithm.value.lower(), compute(algorithm, self._body)
         stored = await self._scratch.put(name, self._body, {algorithm.header: to_header(right)})
-        if not judge.is_success(stored):
+        written = judge.permitted(stored)
+        if self._known(names.WRITES) is not Answer.YES:
+            self._found[names.WRITES] = written
+        if written.answer is not Answer.YES:
             self._found[names.verifies(algorithm)] = judge.done(stored)
             return
         read = await self._scratch.get(name)

@@ -12,7 +12,7 @@ from asyncmirror.model import Body, Checksum, Properties, Stored
 from asyncmirror.settings import Connection, ObjectOptions
 from asyncmirror.store.configured import plain
 from asyncmirror.store.s3 import S3Store
-from asyncmirror.store.session import Credentials
+from asyncmirror.store.session import Credentials, Endpoint
 from asyncmirror.store.wire.plane import Wire
 
 # Amazon verifies every x-amz-checksum-* ("Checking object integrity in Amazon S3"); of others it is not known beforehand.
@@ -36,13 +36,15 @@ class WireStore(S3Store):
         super().__init__(bucket, connection, objects, max_connections)
         self._objects = objects
         self._timeout = timeout
+        self.endpoint: Endpoint | None = None
+        """Where requests go. Known once the store is entered."""
         self._wire: Wire | None = None
         self.sdk_serves = ""
         """Why bodies go over the SDK; empty where they don't. Known once the store is entered."""
 
     async def __aenter__(self) -> Self:
         found = plain(self._bucket, self._connection)
-        endpoint = found.endpoint if found else (await self.session()).endpoint
+        endpoint = self.endpoint = found.endpoint if found else (await self.session()).endpoint
         if endpoint.proxied:
             self.sdk_serves = "a proxy stands before the store"
             return self
@@ -72,6 +74,11 @@ class WireStore(S3Store):
         """As of now: who writes new keys into a file or has them refreshed need not begin anew."""
         found = plain(self._bucket, self._connection)
         return found.credentials if found else await (await self.session()).credentials()
+
+    @property
+    def wire(self) -> Wire | None:
+        """The lean wire; None where the SDK serves."""
+        return self._wire
 
     async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
         """See `port.Bodies.put_object`."""

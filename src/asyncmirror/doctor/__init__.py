@@ -1,0 +1,1 @@
+"""`asyncmirror doctor`: what a sync would meet, looked at beforehand."""

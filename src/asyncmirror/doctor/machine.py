@@ -1,0 +1,119 @@
+"""What this machine gives a process: descriptors, cores, memory.
+
+Owns the reading of limits and control groups (version 1 and 2), and what a sync needs of each. Source: cgroups(7), the kernel's
+cgroup-v2.rst ("cpu.max", "memory.max"), proc(5).
+"""
+
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+from asyncmirror.doctor.finding import Finding, ok, problem, warning
+from asyncmirror.settings import MIB, Tuning, format_size
+
+_BESIDE = 64
+"""Descriptors beyond connections and files being read: the journal, directories being listed, the SDK's connections."""
+_BASE = 80 * MIB
+"""What a process holds beside the bodies, as docs/operations.md has it."""
+_PER_LOOP = 70 * MIB
+_UNLIMITED = 1 << 60
+"""Version 1 says "no limit" by a number near 2^63."""
+
+
+def examine(tuning: Tuning, proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> list[Finding]:
+    """The findings; `proc` and `cgroup` are where these are mounted."""
+    return [_descriptors(tuning), _cores(tuning, proc, cgroup), _memory(tuning, proc, cgroup)]
+
+
+def _descriptors(tuning: Tuning) -> Finding:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = tuning.concurrency + (tuning.readers or 32) + (tuning.scanners or 8) + _BESIDE
+    told = f"{_limit(soft)} open files (at most {_limit(hard)}), {needed} needed with --concurrency {tuning.concurrency}"
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return ok("open files", told)
+    remedy = f"ulimit -n {needed}" if hard == resource.RLIM_INFINITY or hard >= needed else "lower --concurrency"
+    return problem("open files", told, remedy)
+
+
+def _limit(value: int) -> str:
+    return "any number of" if value == resource.RLIM_INFINITY else f"{value:,}"
+
+
+def _cores(tuning: Tuning, proc: Path, cgroup: Path) -> Finding:
+    usable = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    quota = _quota(proc, cgroup)
+    share = usable if quota is None else min(usable, quota)
+    told = f"{share:g} of {os.cpu_count()}" + (" by the control group's quota" if quota is not None and quota < usable else "")
+    if tuning.loops > max(1, share):
+        return warning("cores", f"{told}, --loops {tuning.loops}", "give no more loops than cores: they take turns")
+    return ok("cores", told)
+
+
+def _memory(tuning: Tuning, proc: Path, cgroup: Path) -> Finding:
+    limit, there = _memory_limit(proc, cgroup), _available(proc)
+    needed = tuning.max_memory + _BASE + (_PER_LOOP * tuning.loops if tuning.loops > 1 else 0)
+    parts = [f"{format_size(needed)} needed at most"]
+    if there is not None:
+        parts.append(f"{format_size(there)} available")
+    if limit is not None:
+        parts.append(f"the control group allows {format_size(limit)}")
+    told = ", ".join(parts)
+    if limit is not None and needed > limit:
+        return problem("memory", told, f"give --max-memory {max(5, (limit - needed + tuning.max_memory) // MIB)}MiB or less")
+    if there is not None and needed > there:
+        return warning("memory", told, "lower --max-memory, or let other programs end first")
+    return ok("memory", told)
+
+
+def _available(proc: Path) -> int | None:
+    for line in _read(proc / "meminfo").splitlines():
+        name, _, value = line.partition(":")
+        if name == "MemAvailable":
+            return int(value.split()[0]) * 1024
+    return None
+
+
+def _memory_limit(proc: Path, cgroup: Path) -> int | None:
+    """The least limit from this process's group up to the root; None where there is none."""
+    found = [_number(_read(group / "memory.max")) for group in _groups("", proc, cgroup)]
+    found += [_number(_read(group / "memory.limit_in_bytes")) for group in _groups("memory", proc, cgroup / "memory")]
+    limits = [limit for limit in found if limit is not None and limit < _UNLIMITED]
+    return min(limits, default=None)
+
+
+def _quota(proc: Path, cgroup: Path) -> float | None:
+    """The cores that the control group's quota comes to; None where there is none."""
+    found: list[float] = []
+    for group in _groups("", proc, cgroup):
+        quota, _, period = _read(group / "cpu.max").partition(" ")
+        found += _ratio(quota, period)
+    for group in _groups("cpu", proc, cgroup / "cpu"):
+        found += _ratio(_read(group / "cpu.cfs_quota_us"), _read(group / "cpu.cfs_period_us"))
+    return min(found, default=None)
+
+
+def _ratio(quota: str, period: str) -> list[float]:
+    most, each = _number(quota), _number(period)
+    return [most / each] if most is not None and each else []
+
+
+def _groups(controller: str, proc: Path, root: Path) -> Iterator[Path]:
+    """The directories of this process's control group and of those above it; the empty controller is version 2's."""
+    for line in _read(proc / "self" / "cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            below = Path(path.strip("/"))
+            # Within a container the path may be the host's: then the root is all that can be seen.
+            yield from (root / each for each in (below, *below.parents))
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() else None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
