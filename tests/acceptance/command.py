@@ -107,12 +107,14 @@ def read_lines(output: Path) -> list[dict[str, Any]]:
 
 
 class Runner:
-    """Starts the command with one environment; its outputs are files in `home`."""
+    """Starts the command with one environment; its outputs are files in `home`. `under` is a command that runs it."""
 
-    def __init__(self, home: Path, environment: Mapping[str, str], *, ordinary: bool = False) -> None:
+    def __init__(
+        self, home: Path, environment: Mapping[str, str], *, ordinary: bool = False, under: Sequence[str | Path] = ()
+    ) -> None:
         self.home = home
         self.environment = dict(environment)
-        self._prefix = _ORDINARY if ordinary and os.geteuid() == 0 else ()
+        self._prefix = (*(_ORDINARY if ordinary and os.geteuid() == 0 else ()), *under)
         self._count = 0
 
     @contextlib.contextmanager

@@ -134,6 +134,7 @@ def test_a_store_that_goes_away(home: Path, tree: Path) -> None:
     assert run.summary["pending"] == 15
 
 
+@pytest.mark.hazard(29)
 def test_a_journal_that_another_process_has(runner: Runner, tree: Path, site: Site, home: Path) -> None:
     """The first run is held up by a server that does not answer."""
     journal = home / "journal"
@@ -147,6 +148,7 @@ def test_a_journal_that_another_process_has(runner: Runner, tree: Path, site: Si
                 assert_one_line(second, STORE, f"in use by process {first.process.pid}", "--journal")
 
 
+@pytest.mark.hazard(28)
 def test_a_journal_of_a_newer_version_is_left_as_it_is(runner: Runner, tree: Path, site: Site, home: Path) -> None:
     journal = home / "journal"
     assert runner.run(*sync(tree, site, journal)).code == 0
@@ -203,6 +205,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         subprocess.run(["umount", place], check=True)
 
 
+@pytest.mark.hazard(26)
 def test_a_full_disk_under_the_journal_loses_nothing(
     runner: Runner, site: Site, strict: Server, tmp_path: Path, small_disk: Callable[[str], Path]
 ) -> None:

@@ -186,6 +186,7 @@ def assert_reasons(run: Run, reasons: dict[bytes, tuple[str, str]]) -> None:
         assert reason in left_out[path]["reason"]
 
 
+@pytest.mark.hazard(33, 34, 36, 37)
 def test_every_byte_and_every_reason(hostile: Path, store: Store, home: Path) -> None:
     if not store.newlines:
         (hostile / "names" / "new\nline").unlink()
@@ -212,6 +213,7 @@ def test_every_byte_and_every_reason(hostile: Path, store: Store, home: Path) ->
         assert not [request for request in store.server.settled()[start:] if request.body]
 
 
+@pytest.mark.hazard(34, 35)
 def test_links_that_are_followed_never_lead_outside(hostile: Path, site: Site, home: Path) -> None:
     runner = Runner(home, site.environment(home), ordinary=True)
     run = runner.run(*sync(hostile, site, home / "journal", "--symlinks", "follow"))

@@ -31,6 +31,7 @@ def sent(server: Server, start: int = 0) -> Counter[tuple[str, int]]:
     return Counter((request.key, request.part) for request in server.settled()[start:] if request.body)
 
 
+@pytest.mark.hazard(31)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_first_signal_finishes_what_is_in_flight(
     number: signal.Signals, code: int, tree: Path, home: Path, tmp_path: Path
@@ -57,6 +58,7 @@ def test_the_first_signal_finishes_what_is_in_flight(
         assert wrong(site, regular_files(tree)) == []
 
 
+@pytest.mark.hazard(31)
 def test_the_second_signal_stops_at_once(tree: Path, home: Path) -> None:
     held = {"op": "PutObject", "kind": "delay", "seconds": 50, "first": 6, "times": 4}
     with serve("asyncmirror.testing", "--bucket", "box", "--faults", json.dumps({"faults": [held]})) as server:

@@ -36,6 +36,7 @@ def test_nothing_that_is_shown_can_move_a_cursor(text: str) -> None:
     assert all(line.isprintable() for line in show_lines(text).split("\n"))
 
 
+@pytest.mark.hazard(36)
 @pytest.mark.parametrize(
     ("name", "shown"),
     [

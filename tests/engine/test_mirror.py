@@ -192,6 +192,7 @@ async def test_the_events_of_a_run_are_committed_before_they_are_told(house: Hou
     assert told == 50
 
 
+@pytest.mark.hazard(17)
 async def test_a_permanent_refusal_of_one_file_does_not_stop_the_others(house: House) -> None:
     for name in ("a", "bad", "c"):
         house.write(name, b"x")
@@ -234,6 +235,7 @@ async def test_a_transient_fault_is_retried_within_the_run(house: House) -> None
     assert house.store.ops() == {"PutObject": 2}
 
 
+@pytest.mark.hazard(16)
 async def test_wrong_credentials_end_the_run_and_charge_no_file(house: House) -> None:
     for n in range(30):
         house.write(f"f{n}", b"x")
@@ -296,6 +298,7 @@ async def test_a_stopped_upload_goes_on_with_the_parts_that_are_missing(house: H
         assert not first & set(house.store.parts_sent("pre/big"))
 
 
+@pytest.mark.hazard(7)
 async def test_an_upload_that_the_store_lost_is_begun_anew(house: House) -> None:
     await stop_within_an_upload(house)
     house.store._uploads.clear()  # a lifecycle rule
@@ -305,6 +308,7 @@ async def test_an_upload_that_the_store_lost_is_begun_anew(house: House) -> None
     assert house.bucket() == house.tree()
 
 
+@pytest.mark.hazard(18)
 async def test_an_upload_that_is_aborted_while_it_runs_is_begun_anew_once(house: House) -> None:
     house.write("big", BIG)
     aborted = iter([True])
@@ -320,6 +324,7 @@ async def test_an_upload_that_is_aborted_while_it_runs_is_begun_anew_once(house:
     assert house.store.uploads == 0
 
 
+@pytest.mark.hazard(5)
 async def test_a_complete_whose_answer_was_lost_is_confirmed_by_its_nonce(house: House) -> None:
     house.write("big", BIG)
 
@@ -335,6 +340,7 @@ async def test_a_complete_whose_answer_was_lost_is_confirmed_by_its_nonce(house:
     assert (await house.run()).unchanged == {b"big"}
 
 
+@pytest.mark.hazard(8)
 async def test_a_complete_that_is_already_in_progress_for_ever_is_confirmed_by_its_nonce(house: House) -> None:
     house.write("big", BIG)
 
@@ -354,6 +360,7 @@ async def test_a_complete_that_is_already_in_progress_for_ever_is_confirmed_by_i
     assert house.store.uploads == 0
 
 
+@pytest.mark.hazard(5, 6)
 async def test_a_run_stopped_after_complete_confirms_it_in_the_next(house: House) -> None:
     house.write("big", BIG)
     mirrors: list[Mirror] = []
@@ -373,6 +380,7 @@ async def test_a_run_stopped_after_complete_confirms_it_in_the_next(house: House
     assert set(house.store.ops()) == {"HeadObject"}
 
 
+@pytest.mark.hazard(5, 6)
 async def test_somebody_elses_object_is_no_confirmation(house: House) -> None:
     path = await stop_within_an_upload(house)
     house.store._uploads.clear()
@@ -446,6 +454,7 @@ async def test_who_may_not_look_for_uploads_is_told_so(house: House) -> None:
         assert notices(ran) == ["uploads of 'pre/big' left over from a stopped run can't be looked for: no"]
 
 
+@pytest.mark.hazard(32)
 async def test_a_file_that_changes_once_is_sent_as_it_is_then(house: House) -> None:
     path = house.write("big", BIG)
     changes = iter([b"later" + BIG])
@@ -461,6 +470,7 @@ async def test_a_file_that_changes_once_is_sent_as_it_is_then(house: House) -> N
     assert house.store.uploads == 0
 
 
+@pytest.mark.hazard(32)
 async def test_a_file_that_keeps_changing_is_reported_and_not_complete(house: House) -> None:
     path = house.write("big", BIG)
     house.store.before = lambda sent: touch(path) if sent.op == "UploadPart" else None
@@ -472,6 +482,7 @@ async def test_a_file_that_keeps_changing_is_reported_and_not_complete(house: Ho
     assert house.bucket() == {}
 
 
+@pytest.mark.hazard(32)
 async def test_a_small_file_that_changed_after_the_scan_is_looked_at_anew(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -490,6 +501,7 @@ async def test_a_small_file_that_changed_after_the_scan_is_looked_at_anew(
     assert house.bucket() == {"pre/a": b"after, and longer"}
 
 
+@pytest.mark.hazard(33)
 async def test_a_file_that_vanished_is_unreadable_and_the_run_goes_on(house: House) -> None:
     path = house.write("big", BIG)
     house.write("other", b"x")
@@ -512,6 +524,7 @@ async def test_a_problem_that_is_over_is_forgotten(house: House) -> None:
     assert read_status(house.settings.journal or Path()).troubles == ()
 
 
+@pytest.mark.hazard(36)
 async def test_a_key_that_is_too_long_is_refused_by_name(house: House) -> None:
     deep = "/".join(["d" * 200] * 6)
     house.write(deep + "/f", b"x")
@@ -622,6 +635,7 @@ async def test_every_algorithm_uploads_rechecks_and_resumes(house: House, algori
     assert ran.outcome(b"big") is Outcome.UNCHANGED
 
 
+@pytest.mark.hazard(29)
 async def test_a_second_run_on_the_same_journal_is_refused(house: House) -> None:
     house.write("a", b"x")
     async with Mirror(house.settings, house.store):
@@ -638,6 +652,7 @@ async def test_a_missing_source_is_a_usage_error_and_makes_no_journal(house: Hou
     assert not (house.settings.journal or Path()).exists()
 
 
+@pytest.mark.hazard(26)
 async def test_a_journal_that_fails_ends_the_run_resumable(house: House) -> None:
     for n in range(300):
         house.write(f"f{n:0150d}", b"x")
@@ -710,6 +725,7 @@ def taken(mirror: Mirror) -> int:
     return crew._uploader._budget.taken
 
 
+@pytest.mark.hazard(39)
 async def test_bodies_in_flight_stay_within_the_memory_allowed(house: House) -> None:
     for n in range(6):
         house.write(f"big{n}", os.urandom(1000) * (PART // 1000 * 4))
@@ -754,6 +770,7 @@ async def test_numbers_that_do_not_fit_the_journal_are_wrapped_and_still_tell_a_
     assert (await house.run()).settled[b"a"].reason == "its times changed, its bytes did not"
 
 
+@pytest.mark.hazard(11)
 async def test_a_complete_that_answers_another_checksum_is_never_taken_for_ours(house: House) -> None:
     house.write("big", BIG)
     complete = house.store.complete_multipart_upload

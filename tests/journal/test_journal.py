@@ -122,6 +122,7 @@ def test_a_piece_of_a_large_directory_is_looked_up_by_name(journal: Journal) -> 
     assert set(journal.known(b"", [b"new", names[5]]).complete) == {names[5]}
 
 
+@pytest.mark.hazard(29)
 def test_a_second_process_is_told_who_the_first_is(path: Path, journal: Journal) -> None:
     assert journal.path == path
     with pytest.raises(JournalError, match=f"in use by process {os.getpid()} on ") as caught:
@@ -145,6 +146,7 @@ def test_a_journal_of_another_destination_is_refused(path: Path, other: Belongs)
     Journal(path, OF._replace(source="/global/an/alias")).close()
 
 
+@pytest.mark.hazard(28)
 def test_a_newer_journal_is_refused_untouched(path: Path) -> None:
     Journal(path, OF).close()
     connection = sqlite3.connect(path)
@@ -166,6 +168,7 @@ def test_a_file_that_is_no_journal_is_refused_untouched(path: Path, content: byt
     assert path.read_bytes() == content
 
 
+@pytest.mark.hazard(27)
 def test_a_journal_damaged_while_its_machine_went_down_is_noticed(path: Path) -> None:
     journal = Journal(path, OF)
     directory = journal.known(b"", None).directory
@@ -215,6 +218,7 @@ def fill(journal: Journal, directory: int) -> None:
         write(journal, *(Complete(directory, name, COMPLETED, clears=False) for name in names))
 
 
+@pytest.mark.hazard(26)
 def test_the_first_write_that_fails_ends_the_journal_and_everybody_is_told(path: Path) -> None:
     journal = Journal(path, OF)
     directory = journal.known(b"", None).directory

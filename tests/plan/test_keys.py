@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -5,7 +7,9 @@ from hypothesis import strategies as st
 from asyncmirror.errors import RefusedError
 from asyncmirror.plan import keys
 
-NAMES = st.binary(min_size=1, max_size=40).filter(lambda name: b"/" not in name and b"\0" not in name)
+NAMES = st.binary(min_size=1, max_size=40).filter(
+    lambda name: b"/" not in name and b"\0" not in name and name not in (b".", b"..")
+)
 # Names made of what the escape is made of: where a mistake would be.
 TRICKY = st.lists(st.sampled_from(["␛".encode(), b"F", b"0", b"\xff", b"\x01", b"\xe2", b"\x90", b"%"]), min_size=1).map(
     b"".join
@@ -31,6 +35,7 @@ def test_a_utf8_name_is_its_own_key_and_the_rest_is_escaped(path: bytes, key: st
     assert keys.decode(key) == path
 
 
+@pytest.mark.hazard(36)
 @given(NAMES | TRICKY)
 @example("␛␛FF".encode())
 @example("␛F\xff".encode("latin-1", "ignore") + b"\xff")
@@ -57,6 +62,7 @@ def test_the_prefix_of_a_directory(prefix: str, directory: bytes, result: str) -
     assert keys.directory_prefix(prefix, directory) == result
 
 
+@pytest.mark.hazard(36)
 def test_a_key_of_1024_bytes_is_taken_and_one_more_is_refused() -> None:
     keys.check("é" * 512)
     keys.check("x" * 1024)
@@ -64,3 +70,24 @@ def test_a_key_of_1024_bytes_is_taken_and_one_more_is_refused() -> None:
         keys.check("x" * 1025)
     with pytest.raises(RefusedError, match=r"1,026 bytes"):
         keys.check("é" * 513)
+
+
+ELSEWHERE = ["../x", "a/../../x", "a/..", "..", ".", "./x", "/etc/passwd", "a//b", "a/", "", "a\0b"]
+
+
+@pytest.mark.hazard(41)
+@pytest.mark.parametrize("key", [*ELSEWHERE, "␛2E␛2E/x", "a/␛2E./x", "␛2Fetc/passwd", "a␛2F..␛2Fx", "␛61", "a␛00b", "\ud800"])
+def test_a_key_that_would_lead_elsewhere_has_no_path(key: str) -> None:
+    with pytest.raises(RefusedError):
+        keys.decode(key)
+
+
+@pytest.mark.hazard(41)
+@given(st.text(st.sampled_from("./␛2EFabc\0"), max_size=12))
+def test_whatever_a_key_is_its_path_stays_below(key: str) -> None:
+    try:
+        path = keys.decode(key)
+    except RefusedError:
+        return
+    assert os.path.normpath(b"/root/" + path) == b"/root/" + path
+    assert keys.encode(path) == key

@@ -9,6 +9,7 @@ from asyncmirror.settings import GIB, MAX_PART_SIZE, MIB
 NO_LIMIT = 1 << 50
 
 
+@pytest.mark.hazard(38)
 @pytest.mark.parametrize(
     ("size", "expected"),
     [
@@ -22,6 +23,7 @@ def test_the_part_size_grows_only_where_ten_thousand_parts_would_not_do(size: in
     assert part_size(size, 16 * MIB, NO_LIMIT) == expected
 
 
+@pytest.mark.hazard(38)
 @given(st.integers(1, MAX_OBJECT), st.integers(5 * MIB, MAX_PART_SIZE))
 def test_no_file_needs_more_parts_than_s3_takes(size: int, preferred: int) -> None:
     chosen = part_size(size, preferred, NO_LIMIT)
@@ -29,6 +31,7 @@ def test_no_file_needs_more_parts_than_s3_takes(size: int, preferred: int) -> No
     assert -(-size // chosen) <= MAX_PARTS
 
 
+@pytest.mark.hazard(38)
 @given(st.integers(0, 5000), st.integers(1, 700))
 def test_parts_cover_the_file_exactly_and_in_order(size: int, length: int) -> None:
     found = list(parts(size, length))

@@ -42,6 +42,7 @@ def test_a_small_file_is_read_whole_with_its_checksum(root: Path, beneath: Benea
     assert read_whole(beneath, file, CRC) == Whole(DATA, compute(CRC, DATA), file.identity)
 
 
+@pytest.mark.hazard(33, 34)
 def test_each_file_has_its_own_fate(root: Path, beneath: Beneath) -> None:
     for name in ("gone", "fifo", "link", "same"):
         (root / "d" / name).write_bytes(b"x")
@@ -60,6 +61,7 @@ def test_each_file_has_its_own_fate(root: Path, beneath: Beneath) -> None:
     assert isinstance(same, Whole)
 
 
+@pytest.mark.hazard(32)
 @pytest.mark.parametrize("change", ["grow", "shrink", "rewrite", "replace", "touch"])
 @pytest.mark.parametrize("when", ["before", "while"])
 def test_a_file_that_changes_is_not_read(
@@ -117,6 +119,7 @@ def test_a_part_is_refused_when_the_file_changed_after_it_was_opened(root: Path,
             opened.verify()
 
 
+@pytest.mark.hazard(32)
 def test_a_file_that_lost_its_end_is_noticed(root: Path, beneath: Beneath) -> None:
     with OpenFile(beneath, scanned(root)) as opened:
         os.truncate(root / "d" / "f", 5)

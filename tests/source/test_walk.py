@@ -76,6 +76,7 @@ def test_names_are_bytes(tree: Path, listings: Walk) -> None:
     assert set(names) <= set(files(listings()))
 
 
+@pytest.mark.hazard(34)
 def test_what_has_no_bytes_is_reported_and_never_opened(tree: Path, listings: Walk) -> None:
     os.mkfifo(tree / "fifo")
     with socket.socket(socket.AF_UNIX) as server:
@@ -90,6 +91,7 @@ def test_an_empty_directory_is_named(tree: Path, listings: Walk) -> None:
     assert oddities(listings()) == {b"a/empty": (Outcome.EXCLUDED, "an empty directory: S3 has no directories")}
 
 
+@pytest.mark.hazard(33)
 def test_a_directory_that_vanished_is_reported_and_the_walk_goes_on(tree: Path) -> None:
     beneath = Beneath(tree)
     found: list[Listing] = []
@@ -105,6 +107,7 @@ def test_a_directory_that_vanished_is_reported_and_the_walk_goes_on(tree: Path) 
     assert files(found) == {b"top.txt": 3}
 
 
+@pytest.mark.hazard(35)
 def test_a_directory_swapped_for_a_link_does_not_lead_outside(tree: Path) -> None:
     outside = tree.parent / "outside"
     outside.mkdir()
@@ -152,6 +155,7 @@ def test_links_are_skipped_and_reported_by_default(tree: Path, listings: Walk) -
     }
 
 
+@pytest.mark.hazard(34, 35)
 def test_links_are_followed_inside_the_source_only_and_never_in_circles(tree: Path, listings: Walk) -> None:
     link_farm(tree)
     found = listings(symlinks=Symlinks.FOLLOW)
@@ -189,6 +193,7 @@ def test_an_excluded_directory_is_not_entered(listings: Walk) -> None:
     assert oddities(found) == {b"a/b": (Outcome.EXCLUDED, "--exclude b/")}
 
 
+@pytest.mark.hazard(39)
 def test_a_large_directory_comes_in_pieces(tree: Path, listings: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walk, "CHUNK", 10)
     for n in range(35):
@@ -198,6 +203,7 @@ def test_a_large_directory_comes_in_pieces(tree: Path, listings: Walk, monkeypat
     assert not any(piece.whole for piece in pieces)
 
 
+@pytest.mark.hazard(39)
 def test_many_directories_are_not_all_remembered(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walk, "_PENDING", 3)
     for n in range(50):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -81,8 +82,8 @@ async def _read(reader: asyncio.StreamReader) -> Heard:
 
 
 @asynccontextmanager
-async def proxying() -> AsyncIterator[Server]:
-    """A proxy that serves CONNECT and nothing else."""
+async def proxying(tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+    """A proxy that serves CONNECT and nothing else; spoken to over TLS where it has a certificate."""
     proxy = Server()
     tasks: set[asyncio.Task[None]] = set()
 
@@ -107,8 +108,8 @@ async def proxying() -> AsyncIterator[Server]:
         writer.close()
         tasks.discard(task)
 
-    listening = await asyncio.start_server(connection, "127.0.0.1", 0)
-    proxy.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    listening = await asyncio.start_server(connection, "127.0.0.1", 0, ssl=tls)
+    proxy.url = f"{'https' if tls else 'http'}://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
     try:
         yield proxy
     finally:

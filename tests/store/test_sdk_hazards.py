@@ -55,6 +55,7 @@ async def test_a_redirect_is_not_followed() -> None:
     assert (len(server.heard), elsewhere.heard) == (1, [])
 
 
+@pytest.mark.hazard(13)
 async def test_a_server_that_ignores_expect_is_not_waited_for() -> None:
     async with serving(lambda _, __: STORED) as server, store_at(server.url) as store, asyncio.timeout(10):
         await put(store)
@@ -150,12 +151,14 @@ class TestCertificates:
             await put(store)
         assert [request.status for request in server.requests] == [200]
 
+    @pytest.mark.hazard(22)
     async def test_an_unknown_authority_is_refused(self, authority: trustme.CA) -> None:
         async with tls_store(authority, "127.0.0.1") as server, store_at(server.url) as store:
             with pytest.raises(UntrustedError, match="--ca-bundle"):
                 await put(store)
         assert server.requests == ()
 
+    @pytest.mark.hazard(22)
     async def test_a_certificate_for_another_name_is_refused(self, authority: trustme.CA, trusted: Path) -> None:
         async with tls_store(authority, "other.example") as server, store_at(server.url, trusted) as store:
             with pytest.raises(UntrustedError):

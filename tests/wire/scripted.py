@@ -190,7 +190,7 @@ def on_uvloop(module: Mapping[str, object]) -> pytest.MarkDecorator:
         if name.startswith("test_")
         and inspect.iscoroutinefunction(test)
         and not inspect.signature(test).parameters
-        and not hasattr(test, "pytestmark")
+        and all(mark.name == "hazard" for mark in getattr(test, "pytestmark", ()))
     ]
     return pytest.mark.parametrize("test", tests, ids=[test.__name__.removeprefix("test_") for test in tests])
 

@@ -142,6 +142,7 @@ async def test_credentials_that_expired_are_renewed_once() -> None:
         assert [request.headers["x-amz-security-token"] for request in server.requests] == ["old", "new", "new"]
 
 
+@pytest.mark.hazard(16)
 async def test_many_requests_expired_at_once_ask_once() -> None:
     asked = 0
 

@@ -41,6 +41,7 @@ async def test_a_head_cut_short_is_no_answer() -> None:
         assert len(server.requests) == 1  # a byte of an answer had come: whether to send again is not the wire's to decide
 
 
+@pytest.mark.hazard(9)
 async def test_a_body_cut_short_is_no_answer() -> None:
     async def cut(peer: Peer) -> None:
         await peer.request()
@@ -92,6 +93,7 @@ async def test_a_connection_reset_before_the_answer() -> None:
         assert len(server.requests) == 1  # the connection was new: no reason to think that the server had not seen it
 
 
+@pytest.mark.hazard(1)
 async def test_a_connection_reset_while_the_body_is_sent() -> None:
     async def reset(peer: Peer) -> None:
         await peer.head()
@@ -103,6 +105,7 @@ async def test_a_connection_reset_while_the_body_is_sent() -> None:
             await put(wire, body=bytes(32 * MIB))
 
 
+@pytest.mark.hazard(14)
 async def test_a_late_answer_reaches_nobody() -> None:
     late = asyncio.Event()
 
@@ -219,6 +222,7 @@ async def test_an_answer_that_nobody_asked_for_closes_the_connection() -> None:
         assert server.connections == 2
 
 
+@pytest.mark.hazard(1)
 async def test_an_answer_before_the_body_was_sent_is_no_success() -> None:
     async def early(peer: Peer) -> None:
         await peer.head()
@@ -264,6 +268,7 @@ async def test_no_more_of_a_body_is_handed_over_than_the_transport_wants() -> No
             await request
 
 
+@pytest.mark.hazard(14)
 async def test_a_body_that_nobody_reads_runs_into_the_deadline() -> None:
     async def deaf(peer: Peer) -> None:
         await peer.head()
@@ -492,6 +497,7 @@ async def test_what_two_readers_could_read_differently_is_no_answer(bad: bytes) 
             await put(wire)
 
 
+@pytest.mark.hazard(4)
 async def test_an_error_inside_a_success_is_an_error() -> None:
     body = b"<?xml version='1.0'?><Error><Code>InternalError</Code><Message>We are sorry</Message></Error>"
     async with serving(script(answer(200, body, ETag='"e"'))) as server, wired(server.endpoint()) as wire:
@@ -499,6 +505,7 @@ async def test_an_error_inside_a_success_is_an_error() -> None:
             await put(wire)
 
 
+@pytest.mark.hazard(9)
 @pytest.mark.parametrize("body", [b"<Error><Code>InternalError</Co", b"<!DOCTYPE html><html>", b"<"])
 async def test_a_success_with_an_unreadable_document_is_no_success(body: bytes) -> None:
     async with serving(script(answer(200, body, ETag='"e"'))) as server, wired(server.endpoint()) as wire:
@@ -513,6 +520,7 @@ async def test_another_success_than_200_confirms_nothing(status: int) -> None:
             await put(wire)
 
 
+@pytest.mark.hazard(10)
 @pytest.mark.parametrize("etag", [None, "", '""'])
 async def test_a_missing_etag_confirms_nothing(etag: str | None) -> None:
     said = answer(200) if etag is None else answer(200, ETag=etag)
@@ -523,6 +531,7 @@ async def test_a_missing_etag_confirms_nothing(etag: str | None) -> None:
             await wire.upload_part("key", "id", 1, b"x", checksum.compute(Algorithm.CRC32, b"x"))
 
 
+@pytest.mark.hazard(11)
 async def test_another_checksum_in_the_answer_is_corruption() -> None:
     said = answer(200, ETag='"e"', x_amz_checksum_crc64nvme="AAAAAAAAAAA=")
     async with serving(script(said, said)) as server, wired(server.endpoint()) as wire:

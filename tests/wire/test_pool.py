@@ -186,6 +186,7 @@ async def test_tls_carries_bodies_and_resumes_sessions(tmp_path: Path, version: 
     assert resumed == [False, True, True]
 
 
+@pytest.mark.hazard(22)
 async def test_the_name_is_sent_and_must_match(tmp_path: Path) -> None:
     authority = Authority(tmp_path, "store.example")
     named = []
@@ -200,6 +201,7 @@ async def test_the_name_is_sent_and_must_match(tmp_path: Path) -> None:
     assert named == ["store.example", "other.example"]
 
 
+@pytest.mark.hazard(22)
 async def test_a_certificate_of_a_stranger_is_refused(tmp_path: Path) -> None:
     authority, stranger = Authority(tmp_path, "localhost"), Authority(tmp_path, "localhost")
     async with serving(script(), tls=stranger.context) as server:

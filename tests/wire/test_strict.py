@@ -55,6 +55,7 @@ async def test_another_region_is_found() -> None:
         assert server.count == 3
 
 
+@pytest.mark.hazard(15)
 async def test_a_clock_that_is_off_is_corrected() -> None:
     async with S3Server() as server, wired(endpoint(server), known) as wire:
         server.clock.shift(7200)
@@ -63,6 +64,7 @@ async def test_a_clock_that_is_off_is_corrected() -> None:
         assert server.count == 3
 
 
+@pytest.mark.hazard(16)
 async def test_a_session_token_that_expires_is_renewed() -> None:
     tokens = ["first", "second"]
 

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from asyncmirror.engine.answer import answering, socket_path
+from asyncmirror.engine.descriptors import allow
 from asyncmirror.engine.journals import belongs, default_journal
 from asyncmirror.engine.stages import Stages
 from asyncmirror.engine.tally import Tally, summarize
@@ -24,7 +25,7 @@ from asyncmirror.model import Outcome
 from asyncmirror.plan.filters import Filters
 from asyncmirror.settings import Settings
 from asyncmirror.source.beneath import Beneath
-from asyncmirror.source.filesystem import threads
+from asyncmirror.source.filesystem import is_local, kind, threads
 from asyncmirror.store.assemble import Assembled, assemble
 from asyncmirror.store.port import Store
 
@@ -68,13 +69,15 @@ class Mirror:
             self._beneath = Beneath(settings.source)
             resources.callback(self._beneath.close)
             counts = threads(settings.source, settings.tuning.scanners, settings.tuning.readers)
-            self._settings = settings = replace(settings, tuning=replace(settings.tuning, **counts._asdict()))
-            self._readers = ThreadPoolExecutor(counts.readers, "read")
+            tuning, cut = allow(replace(settings.tuning, **counts._asdict()))
+            self._settings = settings = replace(settings, tuning=tuning)
+            self._readers = ThreadPoolExecutor(tuning.readers, "read")
             resources.callback(self._readers.shutdown, cancel_futures=True)
             of = belongs(settings.source, settings.destination, settings.connection)
             self._started = Started(of.source, of.destination, "", resumed=False)
             path = settings.journal or default_journal(of)
             self._journal = await asyncio.to_thread(self._open_journal, path, of)
+            self._notices = tuple(filter(None, (cut, _network(path))))
             resources.callback(self._close_journal)
             await resources.enter_async_context(answering(self._journal, socket_path(path)))
             self._store: Assembled = await resources.enter_async_context(assemble(settings, self._own_store))
@@ -130,7 +133,7 @@ class Mirror:
         if self._drained:
             stages.drain()
         yield self._started
-        for notice in self._store.notices:
+        for notice in (*self._notices, *self._store.notices):
             yield Notice(notice)
         task = asyncio.create_task(stages.run())
         try:
@@ -182,3 +185,11 @@ class Mirror:
             stopped=stages.stopped,
             error="" if fatal is None else str(fatal),
         )
+
+
+def _network(journal: Path) -> str:
+    """What the user should know of the file system that the journal lies on; empty where it is this machine's own."""
+    found = kind(journal)
+    if not found or is_local(found):
+        return ""
+    return f"the journal lies on {found}: it is locked for this run alone and used without shared memory, which is safe there"

@@ -60,6 +60,8 @@ CREATE TABLE IF NOT EXISTS orphan (
 ) STRICT, WITHOUT ROWID
 """
 
+_REMEDY = "move it away, then run the same command with --adopt: what the bucket has already is not sent again"
+
 
 def translate(error: sqlite3.Error, path: Path) -> JournalError:
     """What SQLite said, as an error that tells what to do."""
@@ -72,7 +74,7 @@ def translate(error: sqlite3.Error, path: Path) -> JournalError:
     if name.startswith("SQLITE_BUSY"):
         return JournalError("another process has the journal open", path=shown, hint="wait for it, or stop it")
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return JournalError("the journal is damaged", path=shown, hint="restore it from a copy, or move it away and start anew")
+        return JournalError("the journal is damaged", path=shown, hint=_REMEDY)
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return JournalError(f"the journal cannot be written: {error}", path=shown, hint="choose another place with --journal")
     if name.startswith("SQLITE_IOERR"):
@@ -184,6 +186,4 @@ def check_integrity(connection: sqlite3.Connection, path: Path) -> None:
 def translate_damage(path: Path, found: str) -> JournalError:
     """The error for a journal that SQLite reads but finds unsound."""
     said = found.splitlines()[0]
-    return JournalError(
-        f"the journal is damaged: {said}", path=os.fspath(path), hint="restore it from a copy, or move it away and start anew"
-    )
+    return JournalError(f"the journal is damaged: {said}", path=os.fspath(path), hint=_REMEDY)

@@ -17,6 +17,7 @@ _ESCAPE = "␛"
 # Surrogates U+DC80–U+DCFF stand for the bytes that `surrogateescape` could not decode.
 _FORBIDDEN = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\udc80-\udcff]|{_ESCAPE}(?=[0-9A-F]{{2}})")
 _ESCAPED = re.compile(_ESCAPE.encode() + rb"([0-9A-F]{2})")
+_NOWHERE = frozenset({b"", b".", b".."})
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -29,8 +30,19 @@ def encode(path: bytes) -> str:
 
 
 def decode(key: str) -> bytes:
-    """The path that `encode` made this key of."""
-    return _ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode("ascii")), key.encode("utf-8"))
+    """The path that `encode` made this key of: relative, and never above where it begins.
+
+    Raises:
+        RefusedError: No path has this key: it has a component that is empty, ``.`` or ``..``, a NUL, or needless escapes, by
+            which two keys would share a path. Somebody else wrote it.
+    """
+    try:
+        path = _ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode("ascii")), key.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise RefusedError("the key is no Unicode text", path=key) from None
+    if b"\0" in path or not _NOWHERE.isdisjoint(path.split(b"/")) or encode(path) != key:
+        raise RefusedError("the key is no file's: it would lead elsewhere", path=key)
+    return path
 
 
 def directory_prefix(prefix: str, directory: bytes) -> str:

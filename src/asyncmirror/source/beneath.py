@@ -84,7 +84,10 @@ class Beneath:
     def open_directory(self, location: bytes) -> int:
         """A new descriptor of a directory, for listing. The caller closes it."""
         parent, _, name = location.rpartition(b"/")
-        return os.open(name or b".", _LIST, dir_fd=self._enter(parent))
+        try:
+            return os.open(name or b".", _LIST, dir_fd=self._enter(parent))
+        except OSError as error:
+            return os.open(name or b".", _LIST, dir_fd=self._enter_anew(parent, error))
 
     def open_file(self, directory: bytes, name: bytes) -> tuple[int, os.stat_result]:
         """A new descriptor of a regular file, and its status. The caller closes it.
@@ -92,7 +95,10 @@ class Beneath:
         Raises:
             OSError: As `os.open`; ENXIO where it is no regular file.
         """
-        descriptor = os.open(name, _READ, dir_fd=self._enter(directory))
+        try:
+            descriptor = os.open(name, _READ, dir_fd=self._enter(directory))
+        except OSError as error:
+            descriptor = os.open(name, _READ, dir_fd=self._enter_anew(directory, error))
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
@@ -101,7 +107,10 @@ class Beneath:
 
     def status(self, directory: bytes, name: bytes) -> os.stat_result:
         """The status of an entry itself, links not followed."""
-        return os.stat(name, dir_fd=self._enter(directory), follow_symlinks=False)
+        try:
+            return os.stat(name, dir_fd=self._enter(directory), follow_symlinks=False)
+        except OSError as error:
+            return os.stat(name, dir_fd=self._enter_anew(directory, error), follow_symlinks=False)
 
     def link_target(self, directory: bytes, name: bytes) -> bytes:
         """What a symbolic link says."""
@@ -139,6 +148,20 @@ class Beneath:
             self._open.add(descriptor)
         self._last.directory = (directory, descriptor)
         return descriptor
+
+    def _enter_anew(self, directory: bytes, error: OSError) -> int:
+        """The descriptor of a directory, looked up once more, where the file system said that a handle was stale (open(2)).
+
+        Raises:
+            OSError: It said something else.
+        """
+        if error.errno != errno.ESTALE:
+            raise error
+        last: tuple[bytes, int] | None = getattr(self._last, "directory", None)
+        if last is not None:
+            self._last.directory = None
+            self._forget(last[1])
+        return self._enter(directory)
 
     def _forget(self, descriptor: int) -> None:
         with self._lock:

@@ -12,11 +12,11 @@ _LOCAL = frozenset({"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", 
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
-def kind(path: Path, mounts: Path = _MOUNTS) -> str:
+def kind(path: Path, mounts: Path | None = None) -> str:
     """The type of the file system that a path lies on, in the kernel's words (``ext4``, ``lustre``); empty: unknown."""
     try:
         device = os.stat(path).st_dev
-        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = (mounts or _MOUNTS).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return ""
     wanted = f"{os.major(device)}:{os.minor(device)}"

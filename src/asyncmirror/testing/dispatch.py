@@ -7,13 +7,17 @@ than were sent.
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
+from asyncmirror.checksum import compute, to_header
 from asyncmirror.testing import bucket_ops, object_ops, payload, signature, upload_ops
 from asyncmirror.testing.answers import Reply, S3Error, error_reply
 from asyncmirror.testing.payload import Payload
 from asyncmirror.testing.request import Request
 from asyncmirror.testing.service import Service, quoted
+from asyncmirror.testing.state import StoredObject, StoredPart
 
+Kept = TypeVar("Kept", StoredObject, StoredPart)
 Operation = Callable[[Service, Request, Payload], Reply]
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -104,21 +108,27 @@ def tamper(service: Service, request: Request, reply: Reply, change: Callable[[b
         request: The request that stored them.
         reply: Its reply.
         change: From the bytes sent to those kept.
-        told: Whether the ETag becomes that of the bytes kept, in the store and in the reply.
+        told: Whether ETag and checksum become those of the bytes kept, in the store and in the reply.
     """
     bucket = service.buckets[request.bucket]
-    etag: str | None = None
+    kept: StoredPart | StoredObject
     if request.op == "UploadPart":
-        upload = bucket.uploads[request.arg("uploadId")]
-        part = upload.parts[request.part_number]
-        body = change(part.body)
-        etag = hashlib.md5(body, usedforsecurity=False).hexdigest() if told else part.etag
-        upload.parts[request.part_number] = replace(part, body=body, etag=etag)
+        parts = bucket.uploads[request.arg("uploadId")].parts
+        kept = parts[request.part_number] = _kept(parts[request.part_number], change, told=told)
     elif request.key in bucket.objects:
-        stored = bucket.objects[request.key]
-        body = change(stored.body)
-        etag = hashlib.md5(body, usedforsecurity=False).hexdigest() if told else stored.etag
-        bucket.objects[request.key] = replace(stored, body=body, etag=etag)
-    if not told or etag is None or reply.header("ETag") is None:
+        kept = bucket.objects[request.key] = _kept(bucket.objects[request.key], change, told=told)
+    else:
         return reply
-    return reply.without("ETag")._replace(headers=(("ETag", quoted(etag)), *reply.without("ETag").headers))
+    now = {"ETag": quoted(kept.etag)}
+    if kept.checksum is not None:
+        now[kept.checksum.algorithm.header] = to_header(kept.checksum)
+    return reply._replace(headers=tuple((name, now.get(name, value)) for name, value in reply.headers))
+
+
+def _kept(stored: Kept, change: Callable[[bytes], bytes], *, told: bool) -> Kept:
+    """What was stored, with other bytes and, where the store is to tell of them, their ETag and checksum."""
+    body = change(stored.body)
+    if not told:
+        return replace(stored, body=body)
+    checksum = stored.checksum and compute(stored.checksum.algorithm, body)._replace(parts=stored.checksum.parts)
+    return replace(stored, body=body, etag=hashlib.md5(body, usedforsecurity=False).hexdigest(), checksum=checksum)

@@ -6,6 +6,7 @@ outcomes' reasons or of retries: errors pass through.
 """
 
 import asyncio
+import hashlib
 import secrets
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -36,6 +37,7 @@ from asyncmirror.transfer.budget import ByteBudget
 from asyncmirror.transfer.buffers import Buffers
 from asyncmirror.transfer.work import Ledger, Work
 
+_OF_NOTHING = hashlib.md5(b"", usedforsecurity=False).hexdigest()
 _LEAST_WINDOW = 4
 """Parts of one file in flight, however many files are: one slow part must not hold a large file up."""
 
@@ -224,6 +226,8 @@ class Multipart:
         value = await loop.run_in_executor(self._readers, opened.read, part, upload.algorithm, buffer)
         etag = await self._store.upload_part(work.key, upload.upload_id, part.number, buffer, value)
         self._buffers.give_back(buffer)
+        if is_of_nothing(etag, part.length):
+            raise CorruptedError("the store took none of the part's bytes", op="UploadPart", path=work.key)
         receipt = Receipt(part.number, part.length, etag, value)
         await self._ledger.commit(Receive(work.directory, work.file.name, receipt))
         receipts[part.number] = receipt
@@ -249,3 +253,11 @@ class Multipart:
 def differs(told: Checksum | None, known: Checksum) -> bool:
     """Whether a store tells of another checksum; one of another kind (composite, or of another algorithm) tells nothing."""
     return told is not None and (told.algorithm, told.parts) == (known.algorithm, known.parts) and told != known
+
+
+def is_of_nothing(etag: str, size: int) -> bool:
+    """Whether an ETag is the MD5 of no bytes though `size` bytes were sent: some server answered without reading them.
+
+    ETags are opaque, so that another MD5 proves nothing; this one is what such servers give.
+    """
+    return etag == _OF_NOTHING and size > 0

@@ -38,7 +38,7 @@ from asyncmirror.store.port import Store
 from asyncmirror.transfer.adopt import is_equal
 from asyncmirror.transfer.budget import ByteBudget
 from asyncmirror.transfer.guard import Guard
-from asyncmirror.transfer.multipart import Drained, Multipart, differs
+from asyncmirror.transfer.multipart import Drained, Multipart, differs, is_of_nothing
 from asyncmirror.transfer.work import Ledger, Work
 
 _LOOKS = 3
@@ -155,6 +155,8 @@ class Uploader:
             )
             if differs(stored.checksum, checksum):
                 raise CorruptedError("the store's checksum of the object is another", op="PutObject", path=work.key)
+            if is_of_nothing(stored.etag, len(data)):
+                raise CorruptedError("the store took none of the file's bytes", op="PutObject", path=work.key)
         except (StoreError, SecretError) as error:
             await self._failed(work, error)
         else:

@@ -1,0 +1,72 @@
+"""How many files a process may have open, and what becomes of a run that wants more.
+
+Owns the estimate of what a run opens, the raising of this process's own limit (setrlimit(2), ``ulimit -n``) as far as the system
+allows without asking, and the cut where that is not enough: fewer requests at once are slower, files called unreadable because
+of our own thrift would be wrong.
+"""
+
+import resource
+from dataclasses import replace
+
+from asyncmirror.errors import UsageError
+from asyncmirror.settings import Tuning
+
+_BASE = 24
+"""Standard streams, event loop, journal with its lock and socket, the root, what libraries keep open; with some to spare."""
+_EACH_REQUEST = 3
+"""A connection over the wire, one over the SDK, and a large file."""
+_EACH_THREAD = 4
+"""A file, its directory, the one listed, and a step on the way there."""
+
+
+def needed(tuning: Tuning) -> int:
+    """How many descriptors a process of a run may need at once; `readers` and `scanners` are known by now."""
+    requests = -(-tuning.concurrency // tuning.loops)
+    return _BASE + _EACH_REQUEST * requests + _EACH_THREAD * (tuning.readers + tuning.scanners) + 2 * tuning.loops
+
+
+def fit(tuning: Tuning, limit: int) -> Tuning:
+    """The same with as few threads and requests at once as `limit` descriptors allow.
+
+    Raises:
+        UsageError: Not even one of each is allowed.
+    """
+    if needed(tuning) <= limit:
+        return tuning
+    least = replace(tuning, concurrency=tuning.loops, readers=1, scanners=1)
+    if needed(least) > limit:
+        raise UsageError(
+            f"only {limit} files may be open at once", hint=f"allow at least {needed(least)}, better {needed(tuning)}: ulimit -n"
+        )
+    # Half of what is left to threads, the rest to requests.
+    left = limit - needed(least)
+    scanners = min(tuning.scanners, 1 + left // 8 // _EACH_THREAD)
+    readers = min(tuning.readers, 1 + left // 4 // _EACH_THREAD)
+    left = limit - needed(replace(least, readers=readers, scanners=scanners))
+    requests = 1 + left // _EACH_REQUEST
+    return replace(tuning, concurrency=min(tuning.concurrency, requests * tuning.loops), readers=readers, scanners=scanners)
+
+
+def allow(tuning: Tuning) -> tuple[Tuning, str]:
+    """Raise this process's limit where the run needs it, and cut the run where that may not be.
+
+    Returns:
+        What can be done, and what to tell the user of it; empty where nothing was cut.
+
+    Raises:
+        UsageError: As `fit`.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = needed(tuning)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return tuning, ""
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if limit > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    fitted = fit(tuning, max(limit, soft))
+    if fitted == tuning:
+        return tuning, ""
+    return fitted, (
+        f"only {limit} files may be open at once (ulimit -n; this run wants {wanted}):"
+        f" --concurrency is {fitted.concurrency}, --readers {fitted.readers}, --scanners {fitted.scanners}"
+    )

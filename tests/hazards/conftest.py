@@ -1,0 +1,16 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from asyncmirror.testing import S3Server, ServerConfig
+from tests.acceptance.conftest import _strict, home, runner, site, strict, tree  # noqa: F401  fixtures, found here by their names
+from tests.engine.conftest import house  # noqa: F401  a fixture, found here by its name
+from tests.hazards.strict import Strict
+from tests.store.conftest import chain  # noqa: F401  the same
+
+
+@pytest.fixture
+async def place(chain: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Strict]:  # noqa: F811  the fixture above
+    async with S3Server(ServerConfig()) as server:
+        yield Strict(tmp_path, server)
