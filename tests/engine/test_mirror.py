@@ -416,6 +416,7 @@ async def stop_at_create(house: House) -> None:
     house.store.after = lambda _: None
 
 
+@pytest.mark.hazard(24)
 @pytest.mark.parametrize("then", ["it stays", "it changes", "it shrinks", "it goes"])
 async def test_an_upload_without_an_id_is_told_of_in_every_run_until_it_is_gone(house: House, then: str) -> None:
     path = house.write("big", BIG)

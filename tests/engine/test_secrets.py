@@ -63,6 +63,7 @@ def house(tmp_path: Path) -> House:
     return house
 
 
+@pytest.mark.hazard(42)
 async def test_secrets_are_refused_and_the_others_go_on(house: House) -> None:
     ran = await house.run()
     assert ran.summary.exit_code == 3
@@ -77,6 +78,7 @@ async def test_secrets_are_refused_and_the_others_go_on(house: House) -> None:
     assert {trouble.path for trouble in read_status(house.settings.journal).troubles} == set(CAUGHT)
 
 
+@pytest.mark.hazard(42)
 async def test_what_was_refused_goes_up_once_it_is_allowed(house: House) -> None:
     await house.run()
     allowed = await house.run(house.options(allow_secrets=("notes.txt", ".aws/")))
@@ -192,6 +194,7 @@ async def run(settings: Settings) -> Ran:
     return Ran(events)
 
 
+@pytest.mark.hazard(42)
 @pytest.mark.parametrize("loops", [1, 2])
 async def test_on_a_server_and_in_other_processes(server: S3Server, tmp_path: Path, loops: int) -> None:
     root = tmp_path / "tree"

@@ -11,6 +11,7 @@ from tests.store.conftest import chain  # noqa: F401  the same
 
 
 @pytest.fixture
-async def place(chain: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Strict]:  # noqa: F811  the fixture above
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Strict]:
+    request.getfixturevalue("chain")
     async with S3Server(ServerConfig()) as server:
         yield Strict(tmp_path, server)

@@ -30,4 +30,5 @@ def failing(paths: Sequence[str | Path], calls: str, error: str, when: str = "1+
     if reason := _refusal():
         pytest.skip(reason)
     which = [argument for path in paths for argument in ("-P", path)]
-    return ("strace", "-f", "-qq", "-o", "/dev/null", *which, "-e", f"trace={calls}", "-e", f"inject={calls}:error={error}:when={when}")
+    inject = f"inject={calls}:error={error}:when={when}"
+    return ("strace", "-f", "-qq", "-o", "/dev/null", *which, "-e", f"trace={calls}", "-e", inject)

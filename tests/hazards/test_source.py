@@ -109,7 +109,7 @@ async def test_a_small_file_that_changes_under_the_reader_is_retried_then_report
 def test_what_the_file_system_refuses_is_classified_and_the_run_goes_on(
     home: Path, site: Site, tree: Path, calls: str, error: str, said: str
 ) -> None:
-    bad = [tree / "a" / "file-0", "file-0", tree / "large", "large"]
+    bad: list[str | Path] = [tree / "a" / "file-0", "file-0", tree / "large", "large"]
     (tree / "large").write_bytes(os.urandom(11 * MIB))
     options = ("--part-size", "5MiB", "--multipart-threshold", "8MiB")
     arguments = sync(tree, site, home / "journal", *options)

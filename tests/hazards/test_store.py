@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -272,13 +273,15 @@ async def test_a_clock_that_is_twenty_minutes_off_is_corrected_or_told_before_an
     place.server.clock.shift(60 * minutes)
     for number in range(20):
         place.write(f"small-{number}", SMALL)
+    told = ""
     try:
-        ran = await place.run()
+        code = (await place.run()).summary.exit_code
     except BucketError as error:
-        assert "clock is off by more than 15 minutes: set it" in str(error)
+        code, told = error.exit_code, str(error)
+    if code:
+        assert "clock is off by more than 15 minutes: set it" in told
         assert not place.bodies()
     else:
-        assert ran.summary.exit_code == 0
         assert place.stored() == place.tree()
     assert sum(request.code == "RequestTimeTooSkewed" for request in place.since()) <= 10, "a storm"
 
@@ -315,7 +318,13 @@ def hand_out(path: Path, token: str) -> None:
     """What `credential_process` is to tell."""
     # It expires so soon that the SDK asks anew each time that it is asked itself.
     until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 60))
-    found = {"Version": 1, "AccessKeyId": "testkey", "SecretAccessKey": "testsecret", "SessionToken": token, "Expiration": until}
+    found = {
+        "Version": 1,
+        "AccessKeyId": "testkey",
+        "SecretAccessKey": "testsecret",
+        "SessionToken": token,
+        "Expiration": until,
+    }
     path.write_text(json.dumps(found))
 
 
@@ -370,7 +379,8 @@ async def test_a_key_that_is_denied_is_that_files_failure_only(place: Strict) ->
     for name in ("a", "b", "denied", "z"):
         place.write(name, SMALL)
     place.write("denied-large", PARTS)
-    place.inject(*(Fault(op, Kind.STATUS, key="*/denied*", status=403, code="AccessDenied") for op in ("PutObject", "UploadPart")))
+    denied = partial(Fault, kind=Kind.STATUS, key="*/denied*", status=403, code="AccessDenied")
+    place.inject(denied("PutObject"), denied("UploadPart"))
     ran = await place.run()
     assert ran.summary.exit_code == 1
     assert {path for path, event in ran.settled.items() if event.outcome is Outcome.FAILED} == {b"denied", b"denied-large"}

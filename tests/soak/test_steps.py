@@ -4,6 +4,8 @@ import random
 import secrets
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.command import sync
 from tests.soak.account import Account
 from tests.soak.steps import Steps
@@ -14,6 +16,7 @@ STRIDE = 6
 """Every sixth point: which, is drawn anew each time. scripts/soak kills at each."""
 
 
+@pytest.mark.hazard(23, 24)
 def test_a_kill_at_any_step_loses_nothing_and_sends_nothing_confirmed_again(tmp_path: Path) -> None:
     account = Account()
     start = random.SystemRandom().randint(1, STRIDE)
@@ -23,6 +26,7 @@ def test_a_kill_at_any_step_loses_nothing_and_sends_nothing_confirmed_again(tmp_
     assert killed[-1] > 40, "a run passes more points than that"
 
 
+@pytest.mark.hazard(23)
 def test_a_kill_of_the_first_run_while_it_makes_its_journal(tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "file").write_bytes(b"x")
@@ -38,6 +42,7 @@ def test_a_kill_of_the_first_run_while_it_makes_its_journal(tmp_path: Path) -> N
     assert {"before the journal is there", "after the journal is there", "after COMMIT"} <= set(points)
 
 
+@pytest.mark.hazard(23)
 def test_a_kill_of_the_run_that_resumes(tmp_path: Path) -> None:
     account = Account()
     seed = secrets.randbits(32)

@@ -1,8 +1,8 @@
 """How many files a process may have open, and what becomes of a run that wants more.
 
-Owns the estimate of what a run opens, the raising of this process's own limit (setrlimit(2), ``ulimit -n``) as far as the system
-allows without asking, and the cut where that is not enough: fewer requests at once are slower, files called unreadable because
-of our own thrift would be wrong.
+Owns the estimate of what a run opens, the raising of this process's own limit (setrlimit(2), ``ulimit -n``) as far as the
+system allows without asking, and the cut where that is not enough: fewer requests at once are slower; files called unreadable
+because too many are open already would be wrong.
 """
 
 import resource
@@ -36,7 +36,8 @@ def fit(tuning: Tuning, limit: int) -> Tuning:
     least = replace(tuning, concurrency=tuning.loops, readers=1, scanners=1)
     if needed(least) > limit:
         raise UsageError(
-            f"only {limit} files may be open at once", hint=f"allow at least {needed(least)}, better {needed(tuning)}: ulimit -n"
+            f"only {limit} files may be open at once",
+            hint=f"allow at least {needed(least)}, better {needed(tuning)}: ulimit -n",
         )
     # Half of what is left to threads, the rest to requests.
     left = limit - needed(least)
