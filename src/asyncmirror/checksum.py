@@ -8,6 +8,7 @@ multipart object is the hash of the concatenated part digests, written with ``-N
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Callable, Iterable
 
 from awscrt import checksums
@@ -28,6 +29,15 @@ _WIDTH = {
 
 def _sha(algorithm: Algorithm, data: Body = b"") -> "hashlib._Hash":
     return hashlib.new(algorithm.value.lower(), data, usedforsecurity=False)
+
+
+_COUNT = re.compile(r"[1-9][0-9]{0,4}")
+"""Parts of an object: 10,000 at most."""
+
+
+def width(algorithm: Algorithm) -> int:
+    """Bytes of a digest."""
+    return _WIDTH[algorithm]
 
 
 def compute(algorithm: Algorithm, data: Body) -> Checksum:
@@ -88,6 +98,6 @@ def from_header(algorithm: Algorithm, text: str) -> Checksum | None:
         digest = base64.b64decode(encoded, validate=True)
     except ValueError:
         return None
-    if len(digest) != _WIDTH[algorithm] or (dash and not (count.isascii() and count.isdecimal() and int(count))):
+    if len(digest) != _WIDTH[algorithm] or (dash and not _COUNT.fullmatch(count)):
         return None
     return Checksum(algorithm, digest, int(count) if dash else 0)

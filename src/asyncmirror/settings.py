@@ -24,7 +24,7 @@ MAX_PART_SIZE = 5 * GIB
 
 _SIZES = frozenset({"part_size", "multipart_threshold", "max_memory"})
 _OWN_METADATA = frozenset({"mtime", "asyncmirror-nonce", "symlink-target"})
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)(B?)", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,30}(?:\.\d{1,30})?)\s*([KMGT]?)(i?)(B?)", re.IGNORECASE | re.ASCII)
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 # AWS, "Bucket naming rules", and what compatible stores allow beyond them (upper case, underscores: Ceph RGW).
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")

@@ -23,6 +23,9 @@ _TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 _METADATA_LIMIT = 2048
 """Bytes of all keys and values together. Source: AWS, "Working with object metadata"."""
 
+_DIGITS = 18
+"""More than any count needs; Python refuses to read thousands of them."""
+
 size = parse_size
 
 
@@ -55,9 +58,10 @@ def negated(text: str) -> bool:
 
 def count(text: str) -> int:
     """A whole number. Its bounds are checked where it is used."""
-    if not (text.strip().isascii() and text.strip().isdigit()):
+    digits = text.strip()
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS):
         raise UsageError(f"{text!r} is no whole number", hint="write digits only")
-    return int(text)
+    return int(digits)
 
 
 def seconds(text: str) -> float:

@@ -114,7 +114,7 @@ def _last_run(status: Status) -> str:
         after = duration(last.ended - last.started)
         return f"{began}, stopped after {after}, before its end: the same command goes on from there"
     ended = f"{began}, ended after {duration(last.ended - last.started)}"
-    return ended if code is None else f"{ended} with exit code {code}"
+    return f"{ended} with exit code {code}" if isinstance(code, int) else ended
 
 
 def _moment(seconds: float) -> str:

@@ -28,17 +28,24 @@ def socket_path(journal: Path) -> str:
 @contextlib.asynccontextmanager
 async def answering(journal: Journal, path: str) -> AsyncIterator[None]:
     """Answer questions until the block ends."""
+    talks: set[asyncio.StreamWriter] = set()
+    over = False
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if over:
+            writer.close()
+            return
+        talks.add(writer)
         try:
             asked = json.loads(await reader.readline())["most"]
             most = None if asked is None else int(asked)
             status = await asyncio.wrap_future(journal.ask(lambda connection: report(connection, journal.path, most)))
             writer.write(to_json(status))
             await writer.drain()
-        except (JournalError, OSError, ValueError, KeyError, TypeError):
+        except (JournalError, OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             pass  # whoever asked is told by the missing answer
         finally:
+            talks.discard(writer)
             writer.close()
 
     server = None
@@ -53,8 +60,11 @@ async def answering(journal: Journal, path: str) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        over = True
         if server is not None:
             server.close()
+            for writer in tuple(talks):
+                writer.close()  # whoever connects and asks nothing must not hold up the run's end
             await server.wait_closed()
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)

@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -17,11 +17,15 @@ from typing import NamedTuple
 from asyncmirror.errors import JournalError, UsageError
 from asyncmirror.journal import queries
 from asyncmirror.journal.lock import Holder, Lock, holder
-from asyncmirror.journal.schema import check_header, connect, translate
+from asyncmirror.journal.schema import check_header, connect, translate, translate_damage
 from asyncmirror.model import Outcome
 
 _PATIENCE = 30.0
 """Seconds to wait for the running process's answer: counting 100 M rows takes a while."""
+_END_OF_TIME = 1 << 37
+"""Seconds since the epoch that a clock can't have reached."""
+_MOST = 1 << 63
+"""SQLite's largest integer, and one."""
 
 
 class Upload(NamedTuple):
@@ -87,9 +91,42 @@ def report(connection: sqlite3.Connection, journal: Path, most: int | None) -> S
     )
 
 
-def _run(row: tuple[float, float | None, str, int, str, str | None]) -> Run:
+def _run(row: Sequence[object]) -> Run:
     started, ended, host, pid, version, summary = row
-    return Run(started, ended, host, pid, version, json.loads(summary) if summary else None)
+    if isinstance(summary, str):
+        summary = _loads(summary)
+    if not isinstance(summary, Mapping | None):
+        raise TypeError("the summary of a run is an object")
+    times = _moment(started), None if ended is None else _moment(ended)
+    return Run(*times, _text(host), _number(pid), _text(version), summary)
+
+
+# What comes from a socket or a file may be of another version, or damaged: it is shown only when it is what it should be.
+
+
+def _loads(text: str | bytes) -> object:
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or abs(value) > _MOST:
+        raise TypeError(f"{value!r} is no number of entries or bytes")
+    return value
+
+
+def _moment(value: object) -> float:
+    if not isinstance(value, int | float) or not 0 <= value < _END_OF_TIME:
+        raise TypeError(f"{value!r} is no time")
+    return value
 
 
 def read_status(journal: Path, most: int | None = None) -> Status:
@@ -115,6 +152,8 @@ def read_status(journal: Path, most: int | None = None) -> Status:
             return report(connection, journal, most)
     except sqlite3.Error as error:
         raise translate(error, journal) from None
+    except (ValueError, TypeError) as error:
+        raise translate_damage(journal, str(error)) from None
     finally:
         lock.release()
 
@@ -157,16 +196,21 @@ def from_json(text: bytes) -> Status:
     Raises:
         ValueError, KeyError, TypeError: It is something else.
     """
-    source, destination, endpoint, journal, _, last, counts, sizes, uploads, troubles = json.loads(text)
+    found = _loads(text)
+    if not isinstance(found, list):
+        raise TypeError("a report is a list")
+    source, destination, endpoint, journal, _, last, counts, sizes, uploads, troubles = found
+    if not isinstance(counts, Mapping) or not isinstance(sizes, Mapping):
+        raise TypeError("entries and bytes are told by outcome")
     return Status(
-        source,
-        destination,
-        endpoint,
-        journal,
+        _text(source),
+        _text(destination),
+        _text(endpoint),
+        _text(journal),
         None,
-        Run(*last) if last else None,
-        {Outcome(int(key)): value for key, value in counts.items()},
-        {Outcome(int(key)): value for key, value in sizes.items()},
-        tuple(Upload(os.fsencode(path), *rest) for path, *rest in uploads),
-        tuple(Trouble(os.fsencode(path), Outcome(outcome), reason) for path, outcome, reason in troubles),
+        _run(last) if last else None,
+        {Outcome(int(key)): _number(value) for key, value in counts.items()},
+        {Outcome(int(key)): _number(value) for key, value in sizes.items()},
+        tuple(Upload(os.fsencode(path), _number(size), _text(name), _number(sent)) for path, size, name, sent in uploads),
+        tuple(Trouble(os.fsencode(path), Outcome(outcome), _text(reason)) for path, outcome, reason in troubles),
     )

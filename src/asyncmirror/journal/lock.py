@@ -52,8 +52,10 @@ def holder(journal: Path) -> Holder | None:
 def _read(descriptor: int) -> Holder:
     try:
         found = json.loads(os.pread(descriptor, 4096, 0))
-        return Holder(int(found["pid"]), str(found["host"]), float(found["since"]), str(found["endpoint"]))
-    except (ValueError, KeyError, TypeError):
+        since = float(found["since"])
+        time.localtime(since)  # a time that is none is refused here, not where it is shown
+        return Holder(int(found["pid"]), str(found["host"]), since, str(found["endpoint"]))
+    except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
         return Holder(0, "?", 0.0)
 
 

@@ -8,13 +8,36 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
+from asyncmirror import checksum as checksums
 from asyncmirror.model import Algorithm, Checksum, Completed, Identity, Outcome, Problem, Receipt, Record, Upload, Uploading
+from asyncmirror.settings import MAX_PART_SIZE
 
 Row: TypeAlias = tuple[int, int, int, int]
 """(ino, size, mtime_ns, ctime_ns): `Identity` without its device."""
 
 _BATCH = 500  # names in one IN (…); SQLite's own limit is 32,766 variables
 _KNOWN = "SELECT name, ino, size, mtime_ns, ctime_ns FROM object WHERE directory = ?"
+
+
+def _unsound(what: str) -> sqlite3.DatabaseError:
+    """A row that was never written so: the file is damaged where SQLite does not see it."""
+    error = sqlite3.DatabaseError(what)
+    error.sqlite_errorname = "SQLITE_CORRUPT"
+    return error
+
+
+def _outcome(number: int) -> Outcome:
+    try:
+        return Outcome(number)
+    except ValueError:
+        raise _unsound(f"there is no outcome {number}") from None
+
+
+def _algorithm(name: str) -> Algorithm:
+    try:
+        return Algorithm(name)
+    except ValueError:
+        raise _unsound(f"there is no checksum {name!r}") from None
 
 
 class Known(NamedTuple):
@@ -85,21 +108,26 @@ def _record(connection: sqlite3.Connection, entry: tuple[int, bytes]) -> Record:
         f"SELECT ino, size, mtime_ns, ctime_ns, algorithm, digest, parts, etag, part_size FROM object {where}", entry
     ).fetchone()
     if row:
-        completed = Completed(Identity(0, *row[:4]), Checksum(Algorithm(row[4]), row[5], row[6]), row[7], row[8])
+        completed = Completed(Identity(0, *row[:4]), Checksum(_algorithm(row[4]), row[5], row[6]), row[7], row[8])
     row = connection.execute(
         f"SELECT ino, size, mtime_ns, ctime_ns, upload_id, nonce, part_size, algorithm FROM upload {where}", entry
     ).fetchone()
     if row:
-        algorithm = Algorithm(row[7])
+        algorithm = _algorithm(row[7])
+        if not 0 < row[6] <= MAX_PART_SIZE:
+            raise _unsound(f"there is no part size of {row[6]} bytes")
         found = connection.execute(f"SELECT number, size, etag, digest FROM receipt {where} ORDER BY number", entry)
         receipts = tuple(Receipt(number, size, etag, Checksum(algorithm, digest)) for number, size, etag, digest in found)
+        for part in receipts:
+            if not 0 < part.size <= row[6] or len(part.checksum.digest) != checksums.width(algorithm):
+                raise _unsound(f"part {part.number} has {part.size} bytes and a digest of {len(part.checksum.digest)}")
         uploading = Uploading(Identity(0, *row[:4]), Upload(row[4], row[5], row[6], algorithm, receipts))
     row = connection.execute(
         f"SELECT outcome, reason, retryable, ino, size, mtime_ns, ctime_ns FROM problem {where}", entry
     ).fetchone()
     if row:
         identity = None if row[3] is None else Identity(0, *row[3:7])
-        problem = Problem(identity, Outcome(row[0]), row[1], bool(row[2]))
+        problem = Problem(identity, _outcome(row[0]), row[1], bool(row[2]))
     return Record(completed, uploading, problem)
 
 
@@ -109,7 +137,7 @@ def totals(connection: sqlite3.Connection) -> dict[Outcome, tuple[int, int]]:
     found[Outcome.PENDING] = connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM upload").fetchone()
     rows = connection.execute("SELECT outcome, count(*), coalesce(sum(size), 0) FROM problem GROUP BY outcome")
     for outcome, count, size in rows:
-        found[Outcome(outcome)] = (count, size)
+        found[_outcome(outcome)] = (count, size)
     return {outcome: pair for outcome, pair in found.items() if pair[0]}
 
 
@@ -136,7 +164,7 @@ def problems(connection: sqlite3.Connection) -> Iterator[KnownProblem]:
     )
     for directory, name, outcome, reason, retryable, *identity in rows:
         seen = None if identity[0] is None else Identity(0, *identity)
-        yield KnownProblem(_join(directory, name), Problem(seen, Outcome(outcome), reason, bool(retryable)))
+        yield KnownProblem(_join(directory, name), Problem(seen, _outcome(outcome), reason, bool(retryable)))
 
 
 def orphans(connection: sqlite3.Connection) -> list[KnownOrphan]:

@@ -9,6 +9,7 @@ Shared-Memory"). The header is read before SQLite may touch the file: a newer ve
 import contextlib
 import os
 import sqlite3
+import stat
 from pathlib import Path
 
 from asyncmirror.errors import JournalError
@@ -17,6 +18,7 @@ VERSION = 1
 APPLICATION_ID = 0x61734D72  # "asMr", in the header at byte 68
 _MAGIC = b"SQLite format 3\0"
 _HEADER = 100
+_NO_FILE = b"no regular file"
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -94,8 +96,12 @@ def check_header(path: Path) -> bool:
         JournalError: The file is no journal, of a newer version, or can't be read.
     """
     try:
-        with path.open("rb") as file:
-            header = file.read(_HEADER)
+        # Opening a FIFO would wait for somebody to write into it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            header = os.read(descriptor, _HEADER) if stat.S_ISREG(os.fstat(descriptor).st_mode) else _NO_FILE
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         return False
     except OSError as error:
@@ -143,6 +149,9 @@ def connect(path: Path | None) -> sqlite3.Connection:
     except sqlite3.Error as error:
         connection.close()
         raise translate(error, path or Path()) from None
+    except UnicodeDecodeError:  # what SQLite quotes of a damaged schema
+        connection.close()
+        raise translate_damage(path or Path(), "its schema can't be read") from None
     return connection
 
 

@@ -24,7 +24,7 @@ from asyncmirror.journal import queries
 from asyncmirror.journal.changes import Change, apply
 from asyncmirror.journal.lock import Lock
 from asyncmirror.journal.queries import Known
-from asyncmirror.journal.schema import check_integrity, connect, translate
+from asyncmirror.journal.schema import check_integrity, connect, translate, translate_damage
 from asyncmirror.model import Record
 from asyncmirror.version import VERSION
 
@@ -96,6 +96,8 @@ class Journal:
         connection = self._connection
         try:
             on_record = queries.meta(connection)
+            if on_record and not on_record.keys() >= set(Belongs._fields):
+                raise translate_damage(self.path, "it does not say what it is of")
             for key in ("destination", "endpoint"):
                 if on_record and on_record[key] != getattr(belongs, key):
                     raise UsageError(

@@ -8,38 +8,82 @@ matches is kept, unless there are includes: then it is left out. docs/filters.md
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from asyncmirror.errors import UsageError
 from asyncmirror.settings import Rule
 
 _TOKEN = re.compile(rb"\*\*|[*?{},]|\\.|\[(?:\\.|[^\]\\])+\]|\[|[^*?{},\\\[]+|\\", re.DOTALL)
-_PLAIN = {b"**": rb".*", b"*": rb"[^/]*", b"?": rb"[^/]"}
+_IN_CLASS = re.compile(rb"\\.|.", re.DOTALL)
+_STARS = {b"**": b".", b"*": b"[^/]"}
 
 
-def _translate(pattern: bytes, shown: str) -> bytes:
-    depth = 0
+class _Piece(NamedTuple):
+    """A piece of a pattern: a star with what it repeats, else an expression; `fixed`: of one length, and can be sought once."""
+
+    expression: bytes
+    fixed: bool = False
+    star: bool = False
+
+
+def _class(token: bytes) -> _Piece:
+    negated = token[1:2] in (b"!", b"^")
     parts: list[bytes] = []
+    for item in _IN_CLASS.findall(token[2 if negated else 1 : -1]):
+        is_range = item == b"-" and parts and parts[-1] != b"-"
+        parts.append(b"-" if is_range else re.escape(item[-1:]))
+    expression = (b"[^/" if negated else b"[") + b"".join(parts) + b"]"
+    return _Piece(expression, fixed=not re.match(expression, b"/"))
+
+
+def _pieces(pattern: bytes, shown: str) -> Iterator[_Piece]:
+    depth = 0
     for token in _TOKEN.findall(pattern):
-        if token in _PLAIN:
-            parts.append(_PLAIN[token])
+        if token in _STARS:
+            yield _Piece(_STARS[token], star=True)
+        elif token == b"?":
+            yield _Piece(b"[^/]", fixed=True)
         elif token == b"{":
             depth += 1
-            parts.append(b"(?:")
+            yield _Piece(b"(?:")
         elif token == b"}" and depth:
             depth -= 1
-            parts.append(b")")
+            yield _Piece(b")")
         elif token == b"," and depth:
-            parts.append(b"|")
+            yield _Piece(b"|")
         elif token in (b"[", b"\\"):
             raise UsageError(f"the pattern {shown!r} ends within a [class] or after a backslash")
         elif token.startswith(b"["):
-            parts.append(b"[^/" + token[2:] if token[1:2] in (b"!", b"^") else token)
+            yield _class(token)
         else:
-            parts.append(re.escape(token[1:] if token.startswith(b"\\") else token))
+            yield _Piece(re.escape(token[1:] if token.startswith(b"\\") else token), fixed=True)
     if depth:
         raise UsageError(f"the pattern {shown!r} has a {{ without its }}")
+
+
+def _translate(pattern: bytes, shown: str) -> bytes:
+    """The regular expression.
+
+    What follows a star is sought once, at its first place, where the next star can make up for that: a name full of what
+    the pattern looks for must not cost the run minutes.
+    """
+    pieces = list(_pieces(pattern, shown))
+    parts: list[bytes] = []
+    at = 0
+    while at < len(pieces):
+        piece = pieces[at]
+        at += 1
+        if not piece.star:
+            parts.append(piece.expression)
+            continue
+        end = next((index for index in range(at, len(pieces)) if not pieces[index].fixed), len(pieces))
+        if end < len(pieces) and pieces[end].star and pieces[end].expression in (piece.expression, _STARS[b"**"]):
+            between = b"".join(fixed.expression for fixed in pieces[at:end])
+            parts.append(b"(?>" + piece.expression + b"*?" + between + b")")
+            at = end
+        else:
+            parts.append(piece.expression + b"*")
     return b"".join(parts)
 
 

@@ -28,16 +28,16 @@ from asyncmirror.errors import BucketError, ConnectionFaultError, CredentialsErr
 from asyncmirror.store import answers
 from asyncmirror.store.sdk_http import connection_error
 
-# ValueError: a number or a date in an answer that is none. KeyError: an answer without what it must tell.
+# What the SDK's parsers and our readers raise on an answer that is not S3's: a number or a date that is none,
+# an element that is missing, doubled or nested where it must not be, an encoding that nobody knows, a depth without end.
+_UNREADABLE = (ResponseParserError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
 FOREIGN: tuple[type[Exception], ...] = (
     BotoCoreError,
     ClientError,
-    ResponseParserError,
     aiohttp.ClientError,
     OSError,
-    ValueError,
-    KeyError,
     StoreError,
+    *_UNREADABLE,
 )
 """All that an SDK call raises; whatever else it raises is a defect."""
 
@@ -81,14 +81,30 @@ def translate(error: Exception, op: str, path: str) -> StoreError:  # noqa: PLR0
             return CredentialsError(str(error), op=op, path=path, hint=hint)
     if isinstance(error, UnicodeEncodeError):
         return RejectedError("the key is not valid Unicode", op=op, path=path)
-    if isinstance(error, ResponseParserError | ValueError):
-        text = str(error).partition("\n")[0][:200]
+    if isinstance(error, _UNREADABLE):
+        text = (str(error) or type(error).__name__).partition("\n")[0][:200]
         return ServerFaultError(f"the answer can't be read: {text}", op=op, path=path)
     if isinstance(error, aiohttp.ClientError | OSError):
         fault = connection_error(error)
         fault.op, fault.path = op, path
         return fault
     return ConnectionFaultError(str(error) or type(error).__name__, op=op, path=path)
+
+
+def misconfigured(error: Exception, path: str) -> StoreError:
+    """Our error for one that the SDK raised while it read its configuration: nothing can be sent until somebody repairs it.
+
+    Args:
+        error: One of `FOREIGN`.
+        path: The bucket that a client was made for.
+    """
+    known = translate(error, "configure", path)
+    if known.fatal:
+        return known
+    text = (str(error) or type(error).__name__).partition("\n")[0][:200]
+    return CredentialsError(
+        f"the AWS configuration can't be used: {text}", op="configure", path=path, hint="check the AWS config files and AWS_*"
+    )
 
 
 def _from_answer(error: ClientError, op: str, path: str) -> StoreError:

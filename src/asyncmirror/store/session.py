@@ -108,7 +108,6 @@ async def open_session(bucket: str, connection: Connection, max_connections: int
     import aioboto3  # noqa: PLC0415  see the module's docstring
     from aiobotocore.session import get_session  # noqa: PLC0415  the same
     from botocore import UNSIGNED  # noqa: PLC0415  the same
-    from botocore.exceptions import BotoCoreError  # noqa: PLC0415  the same
 
     from asyncmirror.store import sdk_errors, sdk_http  # noqa: PLC0415  the same
 
@@ -146,8 +145,8 @@ async def open_session(bucket: str, connection: Connection, max_connections: int
             await _check_region(client, core)
             client.meta.events.register("before-call.s3", _keep_to_region)
             endpoint = await _resolve(client, bucket, ca_bundle)
-        except (BotoCoreError, ValueError) as error:
-            raise sdk_errors.translate(error, "configure", bucket) from error
+        except sdk_errors.FOREIGN as error:
+            raise sdk_errors.misconfigured(error, bucket) from error
         yield Session(client, endpoint, core, connection.sign_request)
 
 

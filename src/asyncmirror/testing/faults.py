@@ -5,10 +5,11 @@ carry a fault out. A decision depends on the plan, its seed and the ordinal of t
 """
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from fnmatch import fnmatchcase
+from types import NoneType
 
 import orjson
 
@@ -129,16 +130,33 @@ class FaultPlan:
         value = orjson.loads(text)
         if not isinstance(value, Mapping):
             raise TypeError("a fault plan is a JSON object with `faults` and `seed`")
-        return cls(tuple(_fault(fields) for fields in value.get("faults", ())), int(value.get("seed", 0)))
+        faults, seed = value.get("faults", []), value.get("seed", 0)
+        if not isinstance(faults, list) or not isinstance(seed, int):
+            raise TypeError("`faults` is a list of rules, `seed` a whole number")
+        return cls(tuple(_fault(fields) for fields in faults), seed)
 
 
-def _fault(fields: Mapping[str, object]) -> Fault:
-    """A rule of its JSON object; `Fault` itself refuses names that it does not have."""
-    at = fields.get("at", ())
-    if not isinstance(at, Iterable):
-        raise TypeError("`at` is a list of ordinals")
-    known = {name: value for name, value in fields.items() if name not in {"kind", "at"}}
-    return Fault(kind=Kind(fields["kind"]), at=tuple(at), **known)  # type: ignore[arg-type]  # the JSON's types are the caller's word
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("op", "kind", "key", "code"), (str,)),
+    **dict.fromkeys(("part", "first", "every", "status", "at_byte"), (int,)),
+    **dict.fromkeys(("probability", "after", "seconds"), (int, float)),
+    "at": (list,),
+    "times": (int, NoneType),
+    "until": (int, float, NoneType),
+}
+
+
+def _fault(fields: object) -> Fault:
+    """A rule of its JSON object."""
+    if not isinstance(fields, Mapping) or not {"op", "kind"} <= fields.keys():
+        raise TypeError("a rule is a JSON object with `op`, `kind` and more")
+    for name, value in fields.items():
+        if name not in _TYPES or not isinstance(value, _TYPES[name]):
+            raise TypeError(f"a rule has no {name!r}, or not of this type")
+    at = tuple(fields.get("at", ()))
+    if not all(isinstance(ordinal, int) for ordinal in at) or fields.get("every", 1) < 1:
+        raise ValueError("`at` is a list of ordinals, `every` at least 1")
+    return Fault(**{**fields, "kind": Kind(fields["kind"]), "at": at})
 
 
 @dataclass(slots=True)

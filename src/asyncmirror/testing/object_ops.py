@@ -14,7 +14,7 @@ from asyncmirror.testing.request import Request
 from asyncmirror.testing.service import Headers, Service, checksum_headers, http_date, kept_headers, metadata_of, quoted
 from asyncmirror.testing.state import StoredObject
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII)
 _MAX_METADATA = 2048  # bytes of names and values of user metadata together
 
 
@@ -98,7 +98,7 @@ def parse_xml(data: bytes) -> ET.Element:
     """
     try:
         return ET.fromstring(data)  # noqa: S314  a test server parses what its own test's client wrote
-    except ET.ParseError as error:
+    except (ET.ParseError, LookupError, ValueError) as error:  # the latter: an encoding that nobody knows
         raise S3Error("MalformedXML", "The XML you provided was not well-formed.") from error
 
 

@@ -274,7 +274,7 @@ class S3Protocol(asyncio.Protocol):
 
     def _length(self) -> int:
         value = self._headers.get("content-length", "0")
-        return int(value) if value.isdecimal() else 0
+        return int(value[:20]) if value.isdecimal() else 0
 
 
 def _is_success(reply: Reply) -> bool:

@@ -195,7 +195,7 @@ def _named_parts(document: ET.Element, upload: StoredUpload, *, checked: bool) -
     named: list[_Named] = []
     for entry in document.iterfind("{*}Part"):
         number, etag = entry.findtext("{*}PartNumber") or "", entry.findtext("{*}ETag") or ""
-        if not (number.isascii() and number.isdecimal() and 1 <= int(number) <= MAX_PARTS and etag):
+        if not (number.isascii() and number.isdecimal() and 1 <= int(number[:9]) <= MAX_PARTS and etag):
             raise S3Error("MalformedXML", "The XML you provided did not validate against our published schema.")
         checksum: Checksum | None = None
         for algorithm in Algorithm if checked else ():

@@ -51,6 +51,6 @@ def parse(body: bytes) -> Document | None:
     parser.StartDoctypeDeclHandler = reader.doctype
     try:
         parser.Parse(body, True)  # noqa: FBT003  the name of the argument is `isfinal`; it is positional only
-    except (expat.ExpatError, ValueError):
+    except (expat.ExpatError, ValueError, LookupError):  # LookupError: an encoding that nobody knows
         return None
     return Document(reader.root, reader.texts)

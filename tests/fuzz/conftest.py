@@ -1,0 +1,3 @@
+from tests.store.conftest import chain
+
+__all__ = ["chain"]

@@ -1,0 +1,14 @@
+"""All that is fuzzed."""
+
+from typing import Any
+
+from tests.fuzz import answers, configuration, journals, pure, requests
+from tests.fuzz.target import Target
+
+TARGETS: tuple[Target[Any], ...] = (
+    *pure.TARGETS,
+    *answers.TARGETS,
+    *journals.TARGETS,
+    *configuration.TARGETS,
+    *requests.TARGETS,
+)

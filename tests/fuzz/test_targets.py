@@ -1,0 +1,15 @@
+"""Every target, with as many inputs as a test run has time for. `scripts/fuzz` goes on for as long as it is told."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fuzz.every import TARGETS
+from tests.fuzz.target import Target
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=[target.name for target in TARGETS])
+def test_nothing_is_found(target: Target[Any], tmp_path: Path) -> None:
+    assert target.hunt(tmp_path, random.getrandbits(32)) > 1
