@@ -230,7 +230,7 @@ async def test_a_closed_pipe_on_stdout_ends_the_run_as_a_drain(place: Place) -> 
         ("s3://elsewhere", {}, "NoSuchBucket"),
         ("s3://bucket", {"AWS_SECRET_ACCESS_KEY": "wrong-planted"}, "SignatureDoesNotMatch"),
         ("s3://bucket", {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "redentials"),
-        ("s3://bucket", {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "ASYNCMIRROR_RETRY_WINDOW": "0.1"}, "no connection to 127.0.0.1"),
+        ("s3://bucket", {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "ASYNCMIRROR_RETRY_WINDOW": "0.1"}, "no connection to"),
         ("s3://bucket", {"AWS_PROFILE": "nobody"}, "nobody"),
     ],
 )
