@@ -8,7 +8,7 @@ import os
 import shutil
 import sqlite3
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,13 @@ def stored_keys(s3: Any, bucket: str, prefix: str = "") -> set[str]:
     return {item["Key"] for page in pages for item in page.get("Contents", ())}
 
 
-def wrong(site: Site, files: Mapping[str, tuple[Path, int]], prefix: str = "") -> list[str]:
-    """The keys that differ from their file, that are missing, or that are nobody's, among those that begin with `prefix`."""
+def wrong(
+    site: Site, files: Mapping[str, tuple[Path, int]], prefix: str = "", former: Collection[str] = frozenset()
+) -> list[str]:
+    """The keys that differ from their file, that are missing, or that are nobody's, among those that begin with `prefix`.
+
+    `former` are keys that files had before.
+    """
     with client(site) as s3, ThreadPoolExecutor(_THREADS) as threads:
 
         def same(key: str) -> bool:
@@ -63,7 +68,7 @@ def wrong(site: Site, files: Mapping[str, tuple[Path, int]], prefix: str = "") -
         stored = stored_keys(s3, site.bucket, prefix)
         present = sorted(files.keys() & stored)
         different = [key for key, equal in zip(present, threads.map(same, present), strict=True) if not equal]
-    return sorted([*different, *(files.keys() ^ stored)])
+    return sorted([*different, *(files.keys() - stored), *(stored - files.keys() - set(former))])
 
 
 def regular_files(root: Path, prefix: str = "") -> dict[str, tuple[Path, int]]:

@@ -1,13 +1,14 @@
 """S3 servers in processes of their own, and every request they answered.
 
-Owns starting and ending them, and the one form in which both kinds of request log are read. The log is the server's stdout: a
-line is on its way before the client has its answer, and whoever waits for a request is woken by it.
+Owns starting and ending them, and the one form in which all kinds of request log are read. The log of our own is the server's
+stdout: a line is on its way before the client has its answer, and whoever waits for a request is woken by it.
 """
 
 import contextlib
 import http.client
 import itertools
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -15,10 +16,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 PATIENCE = 60.0
 """Seconds after which something counts as hanging."""
+_ACCESS = re.compile(r'beast: .* "(?P<method>[A-Z]+) (?P<target>\S+) HTTP/[\d.]+" (?P<status>\d+) (?P<size>\d+) ')
 _ESTABLISHED, _CLOSE_WAIT = 1, 8  # include/net/tcp_states.h
 
 
@@ -45,8 +47,17 @@ class Request(NamedTuple):
 class Server:
     """A server that runs, as far as its log was read. Made by `serve`."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", read: Callable[[Mapping[str, Any]], Request]) -> None:
-        self.url = ""
+    def __init__(
+        self, process: "subprocess.Popen[bytes]", read: Callable[[bytes], "Request | str | None"], url: str = ""
+    ) -> None:
+        """Follow a log.
+
+        Args:
+            process: Whose stdout it is.
+            read: Reads a line: a request, the server's URL, or nothing of interest.
+            url: The server's URL, where the log does not tell it.
+        """
+        self.url = url
         self._requests: list[Request] = []
         self._process = process
         self._read = read
@@ -58,12 +69,12 @@ class Server:
     def _follow(self) -> None:
         assert self._process.stdout is not None
         for text in self._process.stdout:
-            line = json.loads(text)
+            line = self._read(text)
             with self._news:
-                if "url" in line:
-                    self.url = line["url"]
-                else:
-                    self._requests.append(self._read(line))
+                if isinstance(line, Request):
+                    self._requests.append(line)
+                elif line is not None:
+                    self.url = line
                 self._news.notify_all()
 
     @property
@@ -122,7 +133,12 @@ def _connections() -> Iterator[tuple[int, int]]:
 def serve(module: str, *arguments: str) -> Iterator[Server]:
     """A server until the block ends; `module` is what ``python -m`` runs."""
     command = [sys.executable, "-m", module, "--log", "/dev/stdout", *arguments]
-    read = _of_moto if module.endswith(".moto") else _of_strict
+    of_json = _of_moto if module.endswith(".moto") else _of_strict
+
+    def read(text: bytes) -> Request | str:
+        line = json.loads(text)
+        return str(line["url"]) if "url" in line else of_json(line)
+
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
         server = Server(process, read)
         try:
@@ -132,17 +148,49 @@ def serve(module: str, *arguments: str) -> Iterator[Server]:
             server.end()
 
 
+@contextlib.contextmanager
+def gateway(directory: Path) -> Iterator[Server]:
+    """A Ceph RADOS gateway with its files in a directory that does not exist yet, until the block ends (scripts/rgw)."""
+    script = Path(__file__).parents[2] / "scripts" / "rgw"
+    url = subprocess.run([script, "up", directory], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    try:
+        log = directory / "log" / "client.rgw.log"
+        with subprocess.Popen(["tail", "--lines=+1", "--follow", log], stdout=subprocess.PIPE) as process:
+            server = Server(process, _of_gateway, url)
+            try:
+                yield server
+            finally:
+                server.end()
+    finally:
+        subprocess.run([script, "down", directory], check=True)
+
+
 def _of_strict(line: Mapping[str, Any]) -> Request:
     return Request(line["op"], line["key"], line["part_number"], line["body_bytes"], line["status"])
 
 
 def _of_moto(line: Mapping[str, Any]) -> Request:
-    key = line["path"].removeprefix("/").partition("/")[2]
-    method, part, upload_id = line["method"], line["part"], line["upload_id"]
+    return _plain(line["method"], line["path"], line["part"], line["upload_id"], line["length"], line["status"])
+
+
+def _of_gateway(text: bytes) -> Request | None:
+    """An access line of RGW's log; `size` is of the answer."""
+    match = _ACCESS.search(text.decode("utf-8", "replace"))
+    if match is None:
+        return None
+    path, _, query = match["target"].partition("?")
+    arguments = dict(parse_qsl(query))
+    part, upload_id = int(arguments.get("partNumber", 0)), arguments.get("uploadId", "")
+    return _plain(match["method"], unquote(path), part, upload_id, int(match["size"]), int(match["status"]))
+
+
+def _plain(method: str, path: str, part: int, upload_id: str, size: int, status: int) -> Request:
+    """A request of a server that does not name the operation."""
+    key = path.removeprefix("/").partition("/")[2]
     if method == "PUT":
         op = "UploadPart" if part else "PutObject" if key else "CreateBucket"
     elif method == "POST":
         op = "CompleteMultipartUpload" if upload_id else "CreateMultipartUpload"
     else:
         op = method
-    return Request(op, key, part, line["length"], line["status"])
+    return Request(op, key, part, size, status)

@@ -66,9 +66,7 @@ class WarmRun:
         code = self.process.exitcode
         assert code is not None
         took = time.monotonic() - self._began
-        error = (
-            _error(self._order).read_text(encoding="utf-8", errors="surrogateescape") if _error(self._order).exists() else ""
-        )
+        error = _error(self._order).read_text(encoding="utf-8", errors="surrogateescape")
         return Run(code, read_lines(_output(self._order)), error, took)
 
 
@@ -85,6 +83,8 @@ class Warm:
         """A run that does not outlive the block."""
         self._count += 1
         order = Order([str(each) for each in arguments], self._environment, self._home, self._count, at)
+        for path in (_output(order), _error(order)):
+            path.touch()  # it may be killed before it opens them
         process = _context().Process(target=_work, args=(order,), daemon=False)
         process.start()
         try:
