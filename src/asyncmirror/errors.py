@@ -5,7 +5,11 @@ Every error says in one line what was being done (`op`), to what (`path`), what 
 `exit_code` is what the command ends with when this error ended it (the table is in docs/exit-codes.md).
 """
 
+import re
 from typing import ClassVar
+
+_LOGIN = re.compile(r"//[^/\s]*@")
+"""The user and the password in a URL."""
 
 
 class AsyncmirrorError(Exception):
@@ -99,7 +103,8 @@ class StoreError(AsyncmirrorError):
     """The store did not do what was asked. `status` is the HTTP status (0: none), `code` S3's error code ("": none)."""
 
     def __init__(self, message: str, *, op: str = "", path: str = "", hint: str = "", status: int = 0, code: str = "") -> None:
-        super().__init__(message, op=op, path=path, hint=hint)
+        # What a library says may quote a proxy's URL, and the journal keeps it.
+        super().__init__(_LOGIN.sub("//[hidden]@", message), op=op, path=path, hint=hint)
         self.status = status
         self.code = code
 

@@ -30,6 +30,16 @@ def test_no_credential_is_left(text: str) -> None:
     assert "[hidden]" in redacted
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["http://me:pa%40ss%20word@proxy:3128 is down", "the password pa@ss word", "https://you:x@host/", "pa%40ss%20word"],
+)
+def test_no_login_of_a_url_is_left(text: str) -> None:
+    redacted = Redactor({"HTTPS_PROXY": "http://me:pa%40ss%20word@proxy:3128", "no_proxy": "a@b"})(text)
+    assert not any(secret in redacted for secret in ("pa%40ss", "pa@ss", "you:x"))
+    assert "[hidden]" in redacted
+
+
 def test_what_is_no_credential_stays() -> None:
     for text in ("PutObject: dr1/a.fits: 403 (check --profile)", "set AWS_SESSION_TOKEN, or give --profile"):
         assert Redactor({"AWS_SECRET_ACCESS_KEY": ""})(text) == text

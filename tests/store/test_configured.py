@@ -5,6 +5,7 @@ from pathlib import Path
 import boto3
 import pytest
 
+from asyncmirror.errors import UsageError
 from asyncmirror.settings import Connection
 from asyncmirror.store.configured import configured_endpoint
 
@@ -75,6 +76,22 @@ def test_it_is_the_one_that_the_sdk_uses(
 def test_what_the_user_gave_comes_first_and_a_slash_at_its_end_is_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://s3.example")
     assert configured_endpoint(Connection(endpoint_url="http://given.example/")) == "http://given.example"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://me:secret-word@host", "me:secret-word@host", "http://host?secret-word", "https://secret-word:x"]
+)
+@pytest.mark.parametrize("place", ["flag", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "profile"])
+def test_what_is_no_url_of_a_store_is_refused_and_not_repeated(
+    config: Path, url: str, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if place == "profile":
+        config.write_text(f"[default]\nendpoint_url = {url}\n", encoding="utf-8")
+    elif place != "flag":
+        monkeypatch.setenv(place, url)
+    with pytest.raises(UsageError, match="endpoint") as caught:
+        configured_endpoint(Connection(endpoint_url=url if place == "flag" else None))
+    assert "secret-word" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "no section = 1", "[default\n", "\xff"])

@@ -7,6 +7,7 @@ stay at "warning" or above whatever the level, because botocore writes session t
 import logging
 import re
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 from asyncmirror.cli import stderr
 from asyncmirror.cli.text import show_lines
@@ -25,13 +26,19 @@ _AUTHENTICATION = re.compile(
     ( [^"'&\r\n]+ )
     """
 )
+# A login in a URL, such as a proxy's.
+_LOGIN = re.compile(r"//[^/\s]*@")
+_SHORTEST_PASSWORD = 6  # shorter ones are hidden within their URL only: elsewhere they may be part of any word
 
 
 class Redactor:
-    """Takes credentials out of text: the values of the environment's, and whatever stands behind an authenticating header."""
+    """Takes credentials out of text: the environment's, whatever stands behind an authenticating header, logins in URLs."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         values = {environ.get(name, "") for name in _SECRET_VARIABLES}
+        for name, value in environ.items():
+            if name.lower().endswith("_proxy"):
+                values |= _passwords(value)
         # The longest first: one value may contain another.
         self._values = sorted((value for value in values if value), key=len, reverse=True)
 
@@ -39,7 +46,15 @@ class Redactor:
         """The text without them."""
         for value in self._values:
             text = text.replace(value, _HIDDEN)
+        text = _LOGIN.sub(f"//{_HIDDEN}@", text)
         return _AUTHENTICATION.sub(rf"\1\2{_HIDDEN}", text)
+
+
+def _passwords(proxy: str) -> set[str]:
+    """A proxy's password, as it stands in its URL and as it is; it need not be a proper URL."""
+    login, at, _ = proxy.rpartition("@")
+    password = login.rpartition("//")[2].partition(":")[2]
+    return {word for word in (password, unquote(password)) if at and len(word) >= _SHORTEST_PASSWORD}
 
 
 class _Formatter(logging.Formatter):

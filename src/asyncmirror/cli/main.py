@@ -142,4 +142,7 @@ def _bug(error: Exception) -> None:
     import logging  # noqa: PLC0415  lazily: see above
 
     logging.getLogger(__name__).debug("an error that should not be", exc_info=error)
-    complain(f"internal error: {type(error).__name__}: {error} (please report it, with what --log-level debug says)")
+    cause: BaseException = error
+    while isinstance(cause, BaseExceptionGroup):  # a task's: the first of them says more than that there were some
+        cause = cause.exceptions[0]
+    complain(f"internal error: {type(cause).__name__}: {cause} (please report it, with what --log-level debug says)")

@@ -9,12 +9,11 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
 from asyncmirror.errors import UsageError
 from asyncmirror.model import Algorithm
 from asyncmirror.plan.filters import Filters
-from asyncmirror.settings import Rule, Secrets, Stubs, Symlinks, parse_size
+from asyncmirror.settings import Rule, Secrets, Stubs, Symlinks, check_endpoint, parse_size
 
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
@@ -27,6 +26,7 @@ _DIGITS = 18
 """More than any count needs; Python refuses to read thousands of them."""
 
 size = parse_size
+endpoint = check_endpoint
 
 
 def plain(text: str) -> str:
@@ -115,23 +115,6 @@ def secrets(text: str) -> Secrets:
 def pattern(text: str) -> tuple[str, ...]:
     """A pattern by itself, in the language of the rules."""
     return (_rule(include=False, pattern=text).pattern,)
-
-
-def endpoint(text: str) -> str:
-    """The URL of a store: scheme and host, without credentials, query or fragment."""
-    hint = "write it as https://HOST or http://HOST:PORT"
-    try:
-        url = urlsplit(text)
-        good = url.scheme in ("http", "https") and bool(url.hostname) and (url.port or 1) > 0
-    except ValueError:
-        raise UsageError("the endpoint is no URL", hint=hint) from None
-    if not good or not text.isascii() or not text.isprintable() or " " in text:
-        raise UsageError("the endpoint is no URL of a store", hint=hint)
-    if "@" in url.netloc:
-        raise UsageError("the endpoint must not carry credentials", hint="put them into the environment or a profile")
-    if url.query or url.fragment:
-        raise UsageError("the endpoint must not carry a query or a fragment", hint=hint)
-    return text
 
 
 def path(text: str) -> Path:

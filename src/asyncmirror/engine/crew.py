@@ -5,6 +5,7 @@ stay in the run's process, one of each. Why processes, and what was measured: do
 """
 
 import asyncio
+import logging
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,6 +22,7 @@ from asyncmirror.engine.frames import (
     Drain,
     Frames,
     Halt,
+    Log,
     Message,
     Note,
     Outcomes,
@@ -167,6 +169,8 @@ class _Member:
                 self._ledger.notice(text)
             case Halt(error=error):
                 self._ledger.halt(error)
+            case Log(name=name, level=level, text=text):
+                logging.getLogger(name).log(level, "%s", text)
             case Slowest(transfers=transfers):
                 self.slowest = transfers
             case _:

@@ -91,13 +91,21 @@ class Halt(NamedTuple):
     error: AsyncmirrorError
 
 
+class Log(NamedTuple):
+    """From a process: log this where the user wants it, and as the run does: credentials are taken out there."""
+
+    name: str
+    level: int
+    text: str
+
+
 class Slowest(NamedTuple):
     """From a process, now and then: the transfers that have been going on for longest."""
 
     transfers: tuple[Transfer, ...]
 
 
-Message: TypeAlias = Begin | Run | Drain | Committed | Outcomes | Done | Commit | Note | Halt | Slowest
+Message: TypeAlias = Begin | Run | Drain | Committed | Outcomes | Done | Commit | Note | Halt | Log | Slowest
 
 
 class Frames(asyncio.Protocol):

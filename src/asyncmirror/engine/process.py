@@ -6,10 +6,12 @@ when that run is gone, it ends at once, whatever was in flight. Signals are the 
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -23,6 +25,7 @@ from asyncmirror.engine.frames import (
     Drain,
     Frames,
     Halt,
+    Log,
     Message,
     Note,
     Outcomes,
@@ -30,7 +33,7 @@ from asyncmirror.engine.frames import (
     Run,
     Slowest,
 )
-from asyncmirror.errors import AsyncmirrorError
+from asyncmirror.errors import AsyncmirrorError, ProcessError
 from asyncmirror.journal.changes import Change
 from asyncmirror.model import Outcome
 from asyncmirror.settings import Settings
@@ -110,6 +113,20 @@ class _Telling:
             self._results = []
 
 
+class _Forward(logging.Handler):
+    """Has the run log what this process has to say: there it is escaped, and no credential passes."""
+
+    def __init__(self, frames: Frames) -> None:
+        super().__init__()
+        self._frames = frames
+        self._loop = asyncio.get_running_loop()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record. It may come from any thread."""
+        log = Log(record.name, record.levelno, self.format(record))
+        self._loop.call_soon_threadsafe(self._frames.send, log)
+
+
 class _Process:
     """What this process is, once the first message came."""
 
@@ -161,6 +178,7 @@ async def _main(descriptor: int) -> None:
         os._exit(0)  # the run has ended, or was killed: what is in flight is nobody's any more
 
     _, frames = await asyncio.get_running_loop().create_connection(lambda: Frames(messages.put_nowait, lost), sock=peer)
+    logging.basicConfig(handlers=[_Forward(frames)], level=logging.WARNING, force=True)
     begin = await messages.get()
     assert isinstance(begin, Begin)
     settings = begin.settings
@@ -169,6 +187,15 @@ async def _main(descriptor: int) -> None:
             await _Process(settings, frames, store, Beneath(settings.source)).serve(messages)
     except AsyncmirrorError as error:
         frames.send(Done(0, error, 0, 0))
+        await messages.join()
+    except Exception as error:  # noqa: BLE001  the last line of defence, as in `cli.main`
+        cause: BaseException = error
+        while isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
+        text = "".join(traceback.format_exception(error))
+        frames.send(Log("asyncmirror.engine.process", logging.DEBUG, f"an error that should not be\n{text}"))
+        message = f"internal error in an uploader process: {type(cause).__name__}: {cause}"
+        frames.send(Done(0, ProcessError(message, hint="please report it, with what --log-level debug says"), 0, 0))
         await messages.join()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from asyncmirror.settings import Connection
+from asyncmirror.settings import Connection, check_endpoint
 from asyncmirror.store.session import DEFAULT_REGION, Credentials, Endpoint, find_ca_bundle
 
 _KEYS = frozenset({"aws_access_key_id", "aws_secret_access_key", "aws_session_token"})
@@ -52,14 +52,20 @@ class Plain(NamedTuple):
 
 
 def configured_endpoint(connection: Connection) -> str:
-    """The endpoint URL that requests will go to, without a trailing slash; empty for Amazon's own."""
-    return (connection.endpoint_url or _from_environment() or _from_profile(connection.profile)).rstrip("/")
+    """The endpoint URL that requests will go to, without a trailing slash; empty for Amazon's own.
+
+    Raises:
+        UsageError: It is no URL of a store, or holds a login, which would then stand in the journal.
+    """
+    url = connection.endpoint_url or _from_environment() or _from_profile(connection.profile)
+    return check_endpoint(url).rstrip("/") if url else ""
 
 
 def plain(bucket: str, connection: Connection) -> Plain | None:
     """What the SDK would find, if that takes no more than reading; None if only the SDK can tell, or has something to object.
 
     Raises:
+        UsageError: The endpoint is no URL of a store.
         UntrustedError: The CA bundle can't be read.
     """
     url = _plain_url(connection)
@@ -96,13 +102,8 @@ def _plain_url(connection: Connection) -> str | None:
     if connection.addressing_style == "virtual":
         return None
     url = configured_endpoint(connection)
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        return None
-    simple = parts.scheme in ("http", "https") and url == f"{parts.scheme}://{parts.netloc}" and "@" not in parts.netloc
-    return url if simple and host and ".amazonaws." not in host else None
+    parts = urlsplit(url)
+    return url if url and parts.path == "" and ".amazonaws." not in (parts.hostname or "") else None
 
 
 def _is_unknown_territory() -> bool:
