@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from tests.fuzz import answers, configuration, journals, pure, requests
+from tests.fuzz import answers, configuration, journals, names, pure, requests
 from tests.fuzz.target import Target
 
 TARGETS: tuple[Target[Any], ...] = (
     *pure.TARGETS,
+    *names.TARGETS,
     *answers.TARGETS,
     *journals.TARGETS,
     *configuration.TARGETS,
