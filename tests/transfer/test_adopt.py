@@ -1,5 +1,6 @@
 import hashlib
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from asyncmirror.source.read import OpenFile
 from asyncmirror.source.walk import File
 from asyncmirror.transfer.adopt import is_equal
 
-DATA = os.urandom(1000) * 20_000  # 19.1 MiB: three parts of 8 MiB, four of 5 MiB, one of 50
+DATA = random.Random(1).randbytes(1000) * 20_000  # 19.1 MiB: three parts of 8 MiB, four of 5 MiB, one of 50
 CRC = Algorithm.CRC64NVME
 
 

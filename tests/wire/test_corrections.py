@@ -115,7 +115,7 @@ async def test_a_clock_that_is_off_is_corrected_once_and_remembered() -> None:
         assert seconds[1:] == pytest.approx([0, 0], abs=10)
 
 
-@pytest.mark.parametrize("date", [formatdate(usegmt=True), "yesterday", ""])
+@pytest.mark.parametrize("date", [pytest.param(formatdate(usegmt=True), id="now"), "yesterday", ""])
 async def test_a_clock_that_cannot_be_corrected_is_an_error(date: str) -> None:
     skewed = error(403, "RequestTimeTooSkewed", Date=date)
     async with serving(script(skewed, skewed, skewed)) as server, wired(server.endpoint()) as wire:
