@@ -87,6 +87,7 @@ def tree(tmp_path: Path) -> Path:
     return root
 
 
+pytestmark = pytest.mark.hazard(40)
 PARTS = ("--part-size", "5MiB", "--multipart-threshold", "5MiB", "--log-level", "debug")
 
 

@@ -1,10 +1,12 @@
 """Hazard 42: what looks like a secret, headed to a public bucket, is refused in the stream; the others go on."""
 
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import boto3
 import pytest
 
 from asyncmirror.engine.mirror import Mirror
@@ -216,3 +218,24 @@ async def test_on_a_server_and_in_other_processes(server: S3Server, tmp_path: Pa
     private = await run(replace(settings, destination=Destination("box"), journal=tmp_path / "other.sqlite"))
     assert private.summary.exit_code == 0
     assert len(server.objects("box")) == len(GOOD) + len(CAUGHT)
+
+
+@pytest.mark.real
+async def test_on_a_real_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = os.environ["ASYNCMIRROR_TEST_ENDPOINT"]
+    keys = (os.environ["ASYNCMIRROR_TEST_ACCESS_KEY"], os.environ["ASYNCMIRROR_TEST_SECRET_KEY"])
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", keys[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", keys[1])
+    root = tmp_path / "tree"
+    furnish(root)
+    made = boto3.client(
+        "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id=keys[0], aws_secret_access_key=keys[1]
+    )
+    with contextlib.closing(made) as client:
+        for bucket, acl, refused in (("guarded-open", "public-read", set(CAUGHT)), ("guarded-closed", "private", set())):
+            client.create_bucket(Bucket=bucket, ACL=acl)
+            connection, journal = Connection(endpoint_url=url, region="us-east-1"), tmp_path / f"{bucket}.sqlite"
+            ran = await run(Settings(root, Destination(bucket), connection, journal=journal))
+            assert {path for path, event in ran.settled.items() if event.outcome is Outcome.REFUSED} == refused
+            stored = {found["Key"].encode() for found in client.list_objects_v2(Bucket=bucket)["Contents"]}
+            assert stored == {*GOOD, *CAUGHT} - refused

@@ -27,7 +27,6 @@ from asyncmirror.source.beneath import Beneath
 from asyncmirror.source.walk import Listing, Walker
 from asyncmirror.store.assemble import Assembled
 from asyncmirror.transfer.guard import Guard
-from asyncmirror.transfer.upload import is_plain
 from asyncmirror.transfer.work import Work
 
 _PLANS = 16  # listings between scan and distribution, of at most 1,000 files each
@@ -201,7 +200,7 @@ class Stages:
         least = min(INLINE_MOST // 16, tuning.max_memory // 64)
 
         def joins(first: Work, other: Work) -> bool:
-            return is_plain(first, least) and is_plain(other, least)
+            return first.is_plain(least) and other.is_plain(least)
 
         while works := await self._works.take(max(1, min(crew.files, len(self._works) // tuning.concurrency)), joins):
             self._queued_bytes -= sum(work.size for work in works)

@@ -6,6 +6,7 @@ exactly one outcome, or in an error that ends the run. Decisions are `plan`'s, r
 """
 
 import asyncio
+import os
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -48,11 +49,6 @@ _DENIALS = 20
 _OUTCOMES = ((ChangedError, Outcome.CHANGED), (SourceError, Outcome.UNREADABLE), (RefusedError, Outcome.REFUSED))
 
 
-def is_plain(work: Work, size: int) -> bool:
-    """Whether a work is the upload of a file of fewer than `size` bytes, with nothing to look at first."""
-    return work.action is Action.UPLOAD and work.size < size and not work.file.target
-
-
 class Uploader:
     """Carries works out. One for a run; `run` is called by several tasks at once."""
 
@@ -83,7 +79,7 @@ class Uploader:
         Raises:
             AsyncmirrorError: A fatal one: the run can't go on.
         """
-        if len(works) > 1 or is_plain(works[0], self._settings.tuning.largest_put):
+        if len(works) > 1 or works[0].is_plain(self._settings.tuning.largest_put):
             await self._small(works)
             return
         work = works[0]
@@ -270,6 +266,7 @@ class Uploader:
         problem = Problem(work.file.identity, outcome, str(error), error.retryable or denied)
         self._ledger.settle(work, outcome, problem.reason, Fail(work.directory, work.file.name, problem))
         if isinstance(error, SecretError) and self._settings.secrets is Secrets.STOP:
+            error.path = os.fsdecode(work.path)
             self._ledger.halt(error)
 
     async def _again(self, work: Work) -> None:

@@ -26,6 +26,10 @@ class Work(NamedTuple):
         """The file's size in bytes; 0 for the record of a symbolic link, whose object is empty."""
         return 0 if self.file.target else self.file.identity.size
 
+    def is_plain(self, size: int) -> bool:
+        """Whether it is the upload of a file of fewer than `size` bytes, with nothing to look at first."""
+        return self.action is Action.UPLOAD and self.size < size and not self.file.target
+
 
 class Ledger(Protocol):
     """Where outcomes go: to the journal first, and once they are committed, to whoever listens."""
