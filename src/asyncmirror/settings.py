@@ -103,6 +103,7 @@ class Connection:
     sign_request: bool = True
     ca_bundle: Path | None = None
     addressing_style: str = "auto"
+    unsigned_payload: bool = False  # over TLS only; Amazon's stores verify checksums, so that there it is so anyway
 
 
 @dataclass(frozen=True, slots=True)

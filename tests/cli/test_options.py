@@ -45,6 +45,7 @@ EXAMPLES: Mapping[str, Example] = {
     "no-sign-request": OFF,
     "ca-bundle": Example(str(HERE), HERE, str(HERE), HERE, "/nowhere/ca.pem"),
     "addressing-style": Example("path", "path", "virtual", "virtual", "dns"),
+    "unsigned-payload": ON,
     "storage-class": Example("STANDARD_IA", "STANDARD_IA", "GLACIER", "GLACIER", "ü"),
     "sse": Example("AES256", "AES256", "aws:kms", "aws:kms", "rot13"),
     "sse-kms-key-id": Example("alias/desi", "alias/desi", "k", "k", "a\r\nx-evil: 1"),

@@ -137,6 +137,25 @@ async def test_parts_go_over_the_wire_and_the_rest_over_the_sdk() -> None:
         assert ["user-agent" in request.headers for request in server.requests] == [True, False, True]
 
 
+@pytest.mark.parametrize("asked", [True, False])
+async def test_who_knows_that_the_store_verifies_checksums_may_leave_bodies_unsigned(
+    chain: pytest.MonkeyPatch,
+    tmp_path: Path,
+    asked: bool,  # noqa: FBT001  pytest gives it by name
+) -> None:
+    chain.delenv("AWS_REGION", raising=False)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    async with S3Server(ServerConfig(tls=context, log_headers=True)) as server:
+        connection = Connection(server.url, ca_bundle=tmp_path / "ca.pem", unsigned_payload=asked)
+        async with WireStore("bucket", connection, ObjectOptions(), 4) as store:
+            crc = checksum.compute(Algorithm.CRC64NVME, b"text")
+            await store.put_object("key", b"text", crc, Properties("text/plain", {}))
+        assert (server.requests[-1].headers["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD") is asked
+
+
 async def test_behind_a_proxy_the_sdk_serves(chain: pytest.MonkeyPatch) -> None:
     async with S3Server() as server:
         chain.setenv("HTTP_PROXY", "http://127.0.0.1:1")

@@ -55,6 +55,13 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
             "auto|path|virtual",
             "where the bucket's name stands in URLs (default: auto)",
         ),
+        Option(
+            ("--unsigned-payload",),
+            "connection.unsigned_payload",
+            read.switch,
+            "",
+            "over TLS, sign no hash of the bodies: for stores that verify checksums (doctor tells; Amazon's: always)",
+        ),
     ),
     "objects": (
         Option(("--storage-class",), "objects.storage_class", read.header, "CLASS", "such as STANDARD_IA"),

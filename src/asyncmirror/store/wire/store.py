@@ -54,7 +54,8 @@ class WireStore(S3Store):
                 self._credentials,
                 self._objects,
                 timeout=self._timeout,
-                unsigned_payload_over_tls=(urlsplit(endpoint.url).hostname or "").endswith(_VERIFIES_CHECKSUMS),
+                unsigned_payload_over_tls=self._connection.unsigned_payload
+                or (urlsplit(endpoint.url).hostname or "").endswith(_VERIFIES_CHECKSUMS),
             )
         except BaseException as error:
             await super().__aexit__(type(error), error, error.__traceback__)
