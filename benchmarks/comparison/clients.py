@@ -109,7 +109,11 @@ def _asyncmirror(program: str) -> list[Client]:
         settings = " ".join(("sync", *flags)) + ": the defaults" * (not flags)
         return Client(name, (program, "--version"), settings, argv, argv)
 
-    return [make("asyncmirror"), make("asyncmirror, 256", "--concurrency", "256")]
+    return [
+        make("asyncmirror"),
+        make("asyncmirror, 256", "--concurrency", "256"),
+        make("asyncmirror, unsigned", "--unsigned-payload"),
+    ]
 
 
 def _s5cmd(program: str) -> list[Client]:

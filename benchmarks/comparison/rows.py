@@ -84,15 +84,23 @@ def _small(server: str, files: int, slow: tuple[str, ...]) -> Row:
 
 def _mix(server: str, files: int, slow: tuple[str, ...]) -> Row:
     whole, part = Shape(files, 0), Shape(files // 5, 0)
-    entrants = [(name, whole) for name in (*_FAST, "limit", "limit, signed")] + [(name, part) for name in slow]
+    entrants = _whole(server, whole) + [(name, part) for name in slow]
     title = f"{files:,} files, log-normal from 1 KiB to 64 MiB, {_SERVERS[server]}"
     return Row(f"mix-{server}", title, server, tuple(entrants), "bytes")
 
 
 def _large(server: str, files: int, slow: tuple[str, ...]) -> Row:
     whole, part = Shape(files, 256 * MIB), Shape(max(1, files // 4), 256 * MIB)
-    entrants = [(name, whole) for name in (*_FAST, "limit", "limit, signed")] + [(name, part) for name in slow]
+    entrants = _whole(server, whole) + [(name, part) for name in slow]
     return Row(f"large-{server}", f"{files} files of 256 MiB, {_SERVERS[server]}", server, tuple(entrants), "bytes")
+
+
+def _whole(server: str, shape: Shape) -> list[tuple[str, Shape]]:
+    """Who gets all of a tree in which bytes count."""
+    names = [*_FAST, "limit", "limit, signed"]
+    if server == "tls":
+        names.insert(1, "asyncmirror, unsigned")
+    return [(name, shape) for name in names]
 
 
 def _huge(server: str) -> Row:
