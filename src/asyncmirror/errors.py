@@ -110,7 +110,7 @@ class StoreError(AsyncmirrorError):
 
 
 class ThrottledError(StoreError):
-    """SlowDown, 503 or 429 with a throttling code: the store wants fewer requests."""
+    """SlowDown, any 503, 429: the store wants fewer requests. It gets fewer, and no file is charged an attempt."""
 
     retryable = True
 

@@ -73,6 +73,17 @@ class Transfer(NamedTuple):
     seconds: float
 
 
+class Flight(NamedTuple):
+    """Requests in flight: `limit` are allowed now, `most` were asked for, `refused` were turned away by the store.
+
+    The limit is lower than `most` while the store asks for fewer; 0 while it admits none and is tried every few seconds.
+    """
+
+    limit: int = 0
+    most: int = 0
+    refused: int = 0
+
+
 class Progress(NamedTuple):
     """The gauges at one moment. `settled` counts entries by outcome; bytes are of files, `bytes_sent` of bodies sent."""
 
@@ -87,3 +98,4 @@ class Progress(NamedTuple):
     requests: int = 0
     seconds: float = 0.0
     slowest: tuple[Transfer, ...] = ()
+    flight: Flight = Flight()

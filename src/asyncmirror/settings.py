@@ -138,7 +138,7 @@ class Tuning:
     max_memory: int = 512 * MIB  # bodies in memory at once
     request_timeout: float = 60.0  # per attempt, plus the time the body takes at 1 MiB/s
     max_attempts: int = 100  # per request, the first included: by default the window below decides
-    retry_window: float = 300.0  # from the first attempt; no attempt begins later
+    retry_window: float = 300.0  # from the first failure, throttled time left out; no attempt begins later
 
     @property
     def largest_put(self) -> int:

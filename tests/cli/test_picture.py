@@ -8,7 +8,7 @@ from rich.console import Console
 
 from asyncmirror.cli.fold import Pace, State
 from asyncmirror.cli.picture import fit, picture
-from asyncmirror.events import Progress, Started, Transfer
+from asyncmirror.events import Flight, Progress, Started, Transfer
 from asyncmirror.model import Outcome
 
 STARTED = Started("/global/cfs/cdirs/desi/public/dr1/spectro/redux/iron", "s3://desidata/dr1", "/j.db", resumed=False)
@@ -33,7 +33,8 @@ def drawn(gauges: Progress, width: int, height: int, state: State | None = None)
 @pytest.mark.parametrize("scanning", [True, False])
 def test_the_picture_fits(width: int, height: int, *, scanning: bool) -> None:
     slowest = tuple(Transfer(b"spectro/" * 20 + b"%d" % number, 1 << 30, 3 << 30, 75.0) for number in range(9))
-    lines = drawn(progress(scanning=scanning, slowest=slowest), width, height)
+    gauges = progress(scanning=scanning, slowest=slowest)._replace(flight=Flight(12, 64))
+    lines = drawn(gauges, width, height)
     assert len(lines) < height
     assert max(cell_len(line) for line in lines) <= width
 
@@ -54,6 +55,12 @@ def test_the_picture_tells_what_counts() -> None:
         ["slowest"],
         ["a/b.fits", "1", "MiB", "of", "4", "MiB", "25%", "1:15"],
     ]
+
+
+def test_a_store_that_asks_for_fewer_requests_is_seen() -> None:
+    gauges = progress(scanning=True)
+    assert drawn(gauges._replace(flight=Flight(12, 64, 99)), 80, 24)[-1] == "throttled: 12 of 64 in flight"
+    assert "throttled" not in "".join(drawn(gauges._replace(flight=Flight(64, 64, 99)), 80, 24))
 
 
 def test_the_end_is_foretold_once_the_scan_is_over() -> None:

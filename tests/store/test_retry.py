@@ -32,6 +32,8 @@ from asyncmirror.plan import backoff
 from asyncmirror.settings import Tuning
 from asyncmirror.store.memory import MemoryStore
 from asyncmirror.store.retry import RetryingStore
+from asyncmirror.store.slots import Slots
+from asyncmirror.store.throttle import Throttle
 
 CRC = Algorithm.CRC64NVME
 PLAIN = Properties("a/b", {})
@@ -197,6 +199,83 @@ async def test_no_attempt_begins_after_the_window() -> None:
         await retrying(store, time, attempts=1000, window=60.0, chance=0.999).put_object("key", BODY, SUM, PLAIN)
     assert 40.0 < sum(time.slept) <= 60.0
     assert store.calls == len(time.slept) + 1
+
+
+def storm(time: Time) -> Throttle:
+    """A throttle that the store has just told to slow down, and that nothing more is told."""
+    throttle = Throttle(Slots(10), 10, clock=time.clock)
+    for number in (1, 2):
+        throttle.failed(ThrottledError(""), number, 10)
+    return throttle
+
+
+def patient(store: MemoryStore, time: Time, throttle: Throttle, *, attempts: int = 1000, window: float = 1.0) -> RetryingStore:
+    tuning = Tuning(max_attempts=attempts, retry_window=window)
+    return RetryingStore(store, tuning, clock=time.clock, sleep=time.sleep, chance=lambda: 0.9, throttle=throttle)
+
+
+async def test_attempts_that_were_turned_away_are_not_charged() -> None:
+    store, time = (
+        Failing(*(ThrottledError("SlowDown") for _ in range(20)), ServerFaultError("1"), ServerFaultError("2")),
+        Time(),
+    )
+    await patient(store, time, storm(time), attempts=3, window=60.0).put_object("key", BODY, SUM, PLAIN)
+    assert store.calls == 23
+
+
+async def test_those_are_charged_between_which_others_were_admitted() -> None:
+    time = Time()
+    throttle = storm(time)
+
+    class Others(Failing):
+        async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
+            throttle.succeeded(10 + self.calls)
+            return await super().put_object(key, body, checksum, properties)
+
+    store = Others(*(ThrottledError("SlowDown") for _ in range(20)))
+    with pytest.raises(ThrottledError):
+        await patient(store, time, throttle, attempts=3).put_object("key", BODY, SUM, PLAIN)
+    assert store.calls == 4
+
+
+async def test_who_wants_an_answer_soon_charges_them() -> None:
+    store, time = Failing(*(ThrottledError("SlowDown") for _ in range(20))), Time()
+    with pytest.raises(ThrottledError):
+        await retrying(store, time, attempts=3).check_bucket("")
+    assert store.calls == 3
+
+
+async def test_at_the_end_of_a_run_nobody_waits_for_the_store_to_admit_more() -> None:
+    store, time = Failing(ThrottledError("SlowDown"), ServerFaultError("1"), ThrottledError("SlowDown")), Time()
+    throttle = storm(time)
+    throttle.end()
+    with pytest.raises(ThrottledError):
+        await patient(store, time, throttle).put_object("key", BODY, SUM, PLAIN)
+    assert (store.calls, time.slept) == (1, [])
+    with pytest.raises(ThrottledError):
+        await patient(store, time, throttle).put_object("key", BODY, SUM, PLAIN)
+    assert (store.calls, len(time.slept)) == (3, 1)
+
+
+async def test_not_even_the_last_key_is_waited_for_longer_than_a_day() -> None:
+    store, time = Failing(*(ThrottledError("") for _ in range(10000))), Time()
+    with pytest.raises(ThrottledError):
+        await patient(store, time, storm(time), window=300.0).put_object("key", BODY, SUM, PLAIN)
+    assert 86400 + 280 < sum(time.slept) < 86400 + 320
+
+
+@pytest.mark.parametrize("error", [ThrottledError, ServerFaultError])
+async def test_the_window_leaves_out_the_time_in_which_the_store_asks_for_fewer(error: type[StoreError]) -> None:
+    store, time = Failing(*(error("") for _ in range(100)), None), Time()
+    await patient(store, time, storm(time), window=20.0).put_object("key", BODY, SUM, PLAIN)
+    assert store.calls == 101
+
+
+async def test_one_key_that_is_always_turned_away_is_given_up_after_the_window() -> None:
+    store, time = Failing(*(ThrottledError("") for _ in range(1000))), Time()
+    with pytest.raises(ThrottledError):
+        await patient(store, time, Throttle(Slots(10), 10, clock=time.clock), window=60.0).put_object("key", BODY, SUM, PLAIN)
+    assert 40.0 < sum(time.slept) <= 80.0
 
 
 async def test_a_permanent_failure_after_a_passing_one_ends_it() -> None:

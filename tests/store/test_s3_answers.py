@@ -140,6 +140,7 @@ CASES: list[tuple[str, Act, bytes | None, type[StoreError]]] = [
     ("500", put, http("500 Internal Server Error"), ServerFaultError),
     ("502 with a page", put, http("502 Bad Gateway", b"<html>no", "Content-Type: text/html"), ServerFaultError),
     ("503", put, error("SlowDown", "503 Slow Down"), ThrottledError),
+    ("503 without SlowDown", put, error("ServiceUnavailable", "503 Service Unavailable"), ThrottledError),
     ("429", head, http("429 Too Many Requests"), ThrottledError),
     ("403 on a key", put, error("AccessDenied", "403 Forbidden"), AccessDeniedError),
     ("403 without a word", head, http("403 Forbidden"), AccessDeniedError),

@@ -48,6 +48,15 @@ def test_a_rule_may_last_from_one_second_to_another() -> None:
     assert [running.next("PutObject", elapsed=elapsed) is not None for elapsed in (0.5, 1.5, 2.5)] == [False, True, False]
 
 
+def test_a_rule_may_admit_so_many_requests_a_second() -> None:
+    running = FaultCount(FaultPlan((Fault("*", Kind.SLOW_DOWN, admits=50, after=1),)))
+    # 100 requests a second, from the first second on; a tenth of a second's worth comes on top.
+    struck = [running.next("PutObject", elapsed=1 + n / 100) is not None for n in range(200)]
+    assert struck.count(False) == 5 + 99
+    # Rest earns no more than that tenth.
+    assert [running.next("PutObject", elapsed=100) is not None for _ in range(10)] == [False] * 5 + [True] * 5
+
+
 @settings(deadline=None)  # seeding a generator per draw is slow on a busy machine
 @given(st.integers(), st.floats(0.2, 0.8))
 def test_chance_replays_from_the_seed(seed: int, probability: float) -> None:

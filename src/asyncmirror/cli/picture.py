@@ -11,14 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from asyncmirror.cli.fold import Pace, Rate, State, average, remaining
-from asyncmirror.cli.report import duration, left, problem_count
+from asyncmirror.cli.report import duration, left, problem_count, throttled
 from asyncmirror.cli.text import show_line, show_name
 from asyncmirror.events import Progress, Transfer
 from asyncmirror.model import Outcome
 from asyncmirror.settings import format_size
 
 _SLOWEST = 5
-_FIXED_LINES = 12
+_FIXED_LINES = 13
 """Lines that are always there; what the terminal has beyond them is for the files."""
 _WIDE = 70
 """Columns from which a file's line also tells its bytes."""
@@ -32,6 +32,8 @@ def picture(state: State, progress: Progress, pace: Pace, width: int, height: in
         _speeds(progress, pace),
         _way(progress, pace, width),
     ]
+    if asks := throttled(progress.flight):
+        parts.append(Text(asks, style="yellow", no_wrap=True, overflow="ellipsis"))
     room = min(_SLOWEST, height - _FIXED_LINES)
     slowest = progress.slowest[:room] if room > 0 else ()
     if slowest:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from asyncmirror.cli.fold import PROBLEMS, Pace, Rate, State, average, remaining
 from asyncmirror.cli.text import show_line, show_name
-from asyncmirror.events import Progress, Settled, Summary
+from asyncmirror.events import Flight, Progress, Settled, Summary
 from asyncmirror.model import Outcome
 from asyncmirror.settings import format_size
 
@@ -52,21 +52,26 @@ def problem_count(progress: Progress) -> int:
     return sum(progress.settled.get(outcome, 0) for outcome in PROBLEMS)
 
 
+def throttled(flight: Flight) -> str:
+    """How few requests may be in flight; empty where the store does not ask for fewer."""
+    return f"throttled: {flight.limit:,} of {flight.most:,} in flight" if flight.limit < flight.most else ""
+
+
 def periodic(progress: Progress, pace: Pace) -> str:
     """One line that says how far it is, for a log."""
     uploaded = progress.settled.get(Outcome.COMPLETE, 0)
-    return "; ".join(
-        (
-            duration(progress.seconds),
-            f"scanned {progress.scanned:,} ({format_size(progress.scanned_bytes)})",
-            f"queued {progress.queued:,} ({format_size(progress.queued_bytes)})",
-            f"uploaded {uploaded:,} ({format_size(progress.settled_bytes.get(Outcome.COMPLETE, 0))})",
-            f"unchanged {progress.settled.get(Outcome.UNCHANGED, 0):,}",
-            f"problems {problem_count(progress):,}",
-            rates(pace.now),
-            left(progress, pace),
-        )
+    said = (
+        duration(progress.seconds),
+        f"scanned {progress.scanned:,} ({format_size(progress.scanned_bytes)})",
+        f"queued {progress.queued:,} ({format_size(progress.queued_bytes)})",
+        f"uploaded {uploaded:,} ({format_size(progress.settled_bytes.get(Outcome.COMPLETE, 0))})",
+        f"unchanged {progress.settled.get(Outcome.UNCHANGED, 0):,}",
+        f"problems {problem_count(progress):,}",
+        rates(pace.now),
+        left(progress, pace),
+        throttled(progress.flight),
     )
+    return "; ".join(filter(None, said))
 
 
 def result(state: State) -> list[Line]:

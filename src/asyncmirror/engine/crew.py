@@ -21,16 +21,17 @@ from asyncmirror.engine.frames import (
     Done,
     Drain,
     Frames,
+    Gauges,
     Halt,
     Log,
     Message,
     Note,
     Outcomes,
     Run,
-    Slowest,
 )
+from asyncmirror.engine.throttling import Throttling
 from asyncmirror.errors import AsyncmirrorError, JournalError, ProcessError
-from asyncmirror.events import Transfer
+from asyncmirror.events import Flight, Transfer
 from asyncmirror.settings import Settings
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.store.assemble import Assembled
@@ -61,6 +62,11 @@ class Crew(Protocol):
         """Bytes of bodies sent so far."""
         ...
 
+    @property
+    def flight(self) -> Flight:
+        """Requests in flight as allowed now."""
+        ...
+
     async def run(self, works: list[Work]) -> None:
         """Carry works out; each gets its outcome in the ledger.
 
@@ -85,6 +91,8 @@ class Alone:
         self, settings: Settings, beneath: Beneath, store: Assembled, ledger: Ledger, readers: ThreadPoolExecutor
     ) -> None:
         self._limited = store.limited
+        throttling = Throttling(ledger.notice)
+        store.limited.throttle.changed = lambda: throttling.observe(self.flight)
         self._uploader = Uploader(settings, beneath, store.store, ledger, readers)
         self.run = self._uploader.run
 
@@ -103,9 +111,15 @@ class Alone:
         """See `Crew.bytes_sent`."""
         return self._limited.bytes_sent
 
+    @property
+    def flight(self) -> Flight:
+        """See `Crew.flight`."""
+        return self._limited.throttle.flight
+
     def drain(self) -> None:
         """See `Crew.drain`."""
         self._uploader.draining = True
+        self._limited.throttle.end()
 
     def slowest(self) -> tuple[Transfer, ...]:
         """See `Crew.slowest`."""
@@ -115,8 +129,12 @@ class Alone:
 class _Member:
     """A process, seen from the run."""
 
-    def __init__(self, ledger: Ledger, fail: Callable[[AsyncmirrorError], None], tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, concurrency: int, ledger: Ledger, fail: Callable[[AsyncmirrorError], None], tasks: asyncio.TaskGroup
+    ) -> None:
         self.pid = 0
+        self.flight = Flight(concurrency, concurrency)
+        self.told: Callable[[], None] = lambda: None
         self.outstanding = 0
         self.requests = 0
         self.bytes_sent = 0
@@ -171,8 +189,9 @@ class _Member:
                 self._ledger.halt(error)
             case Log(name=name, level=level, text=text):
                 logging.getLogger(name).log(level, "%s", text)
-            case Slowest(transfers=transfers):
-                self.slowest = transfers
+            case Gauges(transfers=transfers, flight=flight):
+                self.slowest, self.flight = transfers, flight
+                self.told()
             case _:
                 raise TypeError(f"no message for a run: {message!r}")
 
@@ -202,9 +221,12 @@ class Several:
 
     files = _FILES_PER_RUN
 
-    def __init__(self, members: Sequence[_Member], limited: LimitedStore) -> None:
+    def __init__(self, members: Sequence[_Member], limited: LimitedStore, ledger: Ledger) -> None:
         self._members = members
         self._limited = limited
+        throttling = Throttling(ledger.notice)
+        for member in members:
+            member.told = lambda: throttling.observe(self.flight)
 
     @property
     def requests(self) -> int:
@@ -215,6 +237,11 @@ class Several:
     def bytes_sent(self) -> int:
         """See `Crew.bytes_sent`."""
         return self._limited.bytes_sent + sum(member.bytes_sent for member in self._members)
+
+    @property
+    def flight(self) -> Flight:
+        """See `Crew.flight`: each process has its share, and finds out for itself what the store admits."""
+        return Flight(*map(sum, zip(*(member.flight for member in self._members), strict=True)))
 
     async def run(self, works: list[Work]) -> None:
         """See `Crew.run`: the process with the least to do gets them."""
@@ -255,7 +282,7 @@ async def several(
 ) -> AsyncIterator[Several]:
     """Start the processes; they end with the block. `limited` counts what this process itself sends."""
     loop = asyncio.get_running_loop()
-    begin = Begin(share(settings))
+    of_each = share(settings)
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         members: list[_Member] = []
@@ -270,10 +297,10 @@ async def several(
                     start_new_session=True,  # a Ctrl-C in the terminal is for the run, which tells its processes
                 )
             stack.push_async_callback(process.wait)
-            member = _Member(ledger, fail, tasks)
+            member = _Member(of_each.tuning.concurrency, ledger, fail, tasks)
             member.pid = process.pid
             await loop.create_connection(member.make_frames, sock=ours)
             stack.callback(member.end)
-            member.frames.send(begin)
+            member.frames.send(Begin(of_each))
             members.append(member)
-        yield Several(members, limited)
+        yield Several(members, limited, ledger)

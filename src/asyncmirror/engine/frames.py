@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeAlias, cast
 
 from asyncmirror.errors import AsyncmirrorError
-from asyncmirror.events import Transfer
+from asyncmirror.events import Flight, Transfer
 from asyncmirror.journal.changes import Change
 from asyncmirror.model import Outcome
 from asyncmirror.settings import Settings
@@ -99,13 +99,14 @@ class Log(NamedTuple):
     text: str
 
 
-class Slowest(NamedTuple):
-    """From a process, now and then: the transfers that have been going on for longest."""
+class Gauges(NamedTuple):
+    """From a process, now and then: the transfers that have been going on for longest, and its requests in flight."""
 
     transfers: tuple[Transfer, ...]
+    flight: Flight
 
 
-Message: TypeAlias = Begin | Run | Drain | Committed | Outcomes | Done | Commit | Note | Halt | Log | Slowest
+Message: TypeAlias = Begin | Run | Drain | Committed | Outcomes | Done | Commit | Note | Halt | Log | Gauges
 
 
 class Frames(asyncio.Protocol):

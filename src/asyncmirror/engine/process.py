@@ -24,6 +24,7 @@ from asyncmirror.engine.frames import (
     Done,
     Drain,
     Frames,
+    Gauges,
     Halt,
     Log,
     Message,
@@ -31,7 +32,6 @@ from asyncmirror.engine.frames import (
     Outcomes,
     Result,
     Run,
-    Slowest,
 )
 from asyncmirror.errors import AsyncmirrorError, ProcessError
 from asyncmirror.journal.changes import Change
@@ -151,6 +151,7 @@ class _Process:
                         self._telling.committed(number)
                     case Drain():
                         self._uploader.draining = True
+                        self._store.limited.throttle.end()
                     case _:
                         raise TypeError(f"no message for a process: {message!r}")
 
@@ -167,7 +168,7 @@ class _Process:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(_LOOK)
-            self._frames.send(Slowest(self._uploader.active(_SLOWEST)))
+            self._frames.send(Gauges(self._uploader.active(_SLOWEST), self._store.limited.throttle.flight))
 
 
 async def _main(descriptor: int) -> None:

@@ -128,6 +128,7 @@ class Stages:
             requests=self.requests,
             seconds=seconds,
             slowest=self._crew.slowest(),
+            flight=self._crew.flight,
         )
 
     @property

@@ -2,6 +2,10 @@
 
 Owns the one table that every adapter uses, so that they can't differ. Pure: knows no connection and no library.
 Source of the codes: Amazon S3 API Reference, "Error responses"; what Ceph RGW, MinIO and moto answer where they differ.
+
+Any 503 asks for fewer requests, whatever its code: RFC 9110 defines it as a passing overload or maintenance, Amazon answers
+SlowDown or ServiceUnavailable while it scales, MinIO has further codes, and a load balancer none. A 500 does not: it is the
+failure of one request, which Amazon asks to make again ("Amazon S3 error best practices").
 """
 
 from asyncmirror.errors import (
@@ -19,10 +23,18 @@ from asyncmirror.errors import (
 
 _BY_CODE: dict[str, type[StoreError]] = {
     **dict.fromkeys(
-        ("SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests", "BandwidthLimitExceeded"),
+        (
+            "SlowDown",
+            "ServiceUnavailable",
+            "Throttling",
+            "ThrottlingException",
+            "RequestLimitExceeded",
+            "TooManyRequests",
+            "BandwidthLimitExceeded",
+        ),
         ThrottledError,
     ),
-    **dict.fromkeys(("InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted"), ServerFaultError),
+    **dict.fromkeys(("InternalError", "RequestTimeout", "OperationAborted"), ServerFaultError),
     **dict.fromkeys(
         ("BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "IncompleteBody"),
         CorruptedError,

@@ -49,4 +49,5 @@ def _decorate(adapter: Store, settings: Settings, *, keeps_time: bool = False) -
     tuning = settings.tuning
     limited = LimitedStore(adapter, tuning.concurrency, tuning.request_timeout, keeps_time=keeps_time)
     hasty = replace(tuning, max_attempts=min(tuning.max_attempts, _FIRST_ATTEMPTS))
-    return Assembled(RetryingStore(limited, tuning), limited, RetryingStore(limited, hasty))
+    retrying = RetryingStore(limited, tuning, throttle=limited.throttle)
+    return Assembled(retrying, limited, RetryingStore(limited, hasty))

@@ -1,9 +1,9 @@
 """At most so many requests at once, each at most so long; and the count of what was sent.
 
-Owns the slots, the deadline and the gauges. A slot is taken for one attempt: `retry` stands above and waits without one. The
-deadline begins when the slot is there, so that waiting for it is no failure. Listings and reads take no slot: they make one
-request at a time, as fast as their consumer goes on, and one that held a slot would lock out a consumer that sends requests
-of its own in between. Knows no backoff.
+Owns the deadline and the gauges, and takes a slot for each attempt: `retry` stands above and waits without one. How many slots
+there are, the `throttle` decides, which is told how requests end. The deadline begins when the slot is there, so that waiting
+for it is no failure. Listings and reads take no slot: they make one request at a time, as fast as their consumer goes on, and
+one that held a slot would lock out a consumer that sends requests of its own in between. Knows no backoff.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import ParamSpec, TypeVar
 
-from asyncmirror.errors import ConnectionFaultError
+from asyncmirror.errors import ConnectionFaultError, StoreError
 from asyncmirror.model import (
     Algorithm,
     Body,
@@ -25,6 +25,8 @@ from asyncmirror.model import (
     Visibility,
 )
 from asyncmirror.store.port import Store
+from asyncmirror.store.slots import Slots
+from asyncmirror.store.throttle import Throttle
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,11 +39,12 @@ class LimitedStore:
 
     Args:
         store: Who is asked.
-        slots: Requests that may be under way at once.
+        slots: Requests that may be under way at once, where the store does not ask for fewer.
         timeout: Seconds that one request may take, and one page or piece of a listing or read; a body's time comes on top.
         keeps_time: The store keeps deadlines for bodies itself, as the lean wire does; a timer per object would be wasted.
 
     Attributes:
+        throttle: How many may be under way now.
         requests: Requests begun, each attempt counted; a listing or read counts as one.
         bytes_sent: Bytes of the bodies of those, each attempt counted.
     """
@@ -50,37 +53,52 @@ class LimitedStore:
         self.requests = 0
         self.bytes_sent = 0
         self._store = store
-        self._slots = asyncio.Semaphore(slots)
+        self._slots = Slots(slots)
+        self.throttle = Throttle(self._slots, slots)
         self._timeout = timeout
         self._within: Callable[[float], AbstractAsyncContextManager[object]] = nullcontext if keeps_time else asyncio.timeout
 
     async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
         """See `port.Bodies.put_object`."""
         size = len(body)
-        await self._slots.acquire()
+        if not self._slots.take():
+            await self._slots.turn()
+        self.requests = ordinal = self.requests + 1
+        self.bytes_sent += size
         try:
-            self.requests += 1
-            self.bytes_sent += size
             async with self._within(self._timeout + size / _SLOWEST):
-                return await self._store.put_object(key, body, checksum, properties)
+                stored = await self._store.put_object(key, body, checksum, properties)
+            if self.throttle.active:
+                self.throttle.succeeded(ordinal)
         except TimeoutError:
-            raise _late("PutObject", key) from None
+            raise self._failed(_late("PutObject", key), ordinal) from None
+        except StoreError as error:
+            self._failed(error, ordinal)
+            raise
         finally:
             self._slots.release()
+        return stored
 
     async def upload_part(self, key: str, upload_id: str, number: int, body: Body, checksum: Checksum) -> str:
         """See `port.Bodies.upload_part`."""
         size = len(body)
-        await self._slots.acquire()
+        if not self._slots.take():
+            await self._slots.turn()
+        self.requests = ordinal = self.requests + 1
+        self.bytes_sent += size
         try:
-            self.requests += 1
-            self.bytes_sent += size
             async with self._within(self._timeout + size / _SLOWEST):
-                return await self._store.upload_part(key, upload_id, number, body, checksum)
+                etag = await self._store.upload_part(key, upload_id, number, body, checksum)
+            if self.throttle.active:
+                self.throttle.succeeded(ordinal)
         except TimeoutError:
-            raise _late("UploadPart", key) from None
+            raise self._failed(_late("UploadPart", key), ordinal) from None
+        except StoreError as error:
+            self._failed(error, ordinal)
+            raise
         finally:
             self._slots.release()
+        return etag
 
     async def create_multipart_upload(self, key: str, algorithm: Algorithm, properties: Properties) -> str:
         """See `port.Store.create_multipart_upload`."""
@@ -130,15 +148,26 @@ class LimitedStore:
         return await self._one("GetBucketPolicyStatus", "", self._store.visibility)
 
     async def _one(self, op: str, path: str, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        await self._slots.acquire()
+        if not self._slots.take():
+            await self._slots.turn()
+        self.requests = ordinal = self.requests + 1
         try:
-            self.requests += 1
             async with asyncio.timeout(self._timeout):
-                return await call(*args, **kwargs)
+                answer = await call(*args, **kwargs)
+            if self.throttle.active:
+                self.throttle.succeeded(ordinal)
         except TimeoutError:
-            raise _late(op, path) from None
+            raise self._failed(_late(op, path), ordinal) from None
+        except StoreError as error:
+            self._failed(error, ordinal)
+            raise
         finally:
             self._slots.release()
+        return answer
+
+    def _failed(self, error: StoreError, ordinal: int) -> StoreError:
+        self.throttle.failed(error, ordinal, self.requests)
+        return error
 
     async def _each(self, op: str, path: str, items: AsyncIterator[T]) -> AsyncIterator[T]:
         self.requests += 1

@@ -1,14 +1,17 @@
 """What failed and may yet succeed is tried again: the one place in the project where a request is repeated.
 
 Owns the loop; how long it waits is decided in `plan.backoff`, and which errors are worth it stands on the errors themselves
-(`retryable`). Waits holding nothing: slots are taken below, for each attempt. Knows no operation's meaning: a Complete whose
-first answer was lost comes back as `UploadGoneError`, and what that means its caller finds out.
+(`retryable`). Waits holding nothing: slots are taken below, for each attempt. A request that was turned away because there were
+too many is charged no attempt, unless the store admitted others meanwhile; and none is charged the time for which the store
+asked for fewer: that is everybody's wait and no request's fault. Knows no operation's meaning: a Complete whose first answer
+was lost comes back as `UploadGoneError`, and what that means its caller finds out.
 """
 
 import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
@@ -29,9 +32,12 @@ from asyncmirror.plan import backoff
 from asyncmirror.settings import Tuning
 from asyncmirror.store.limit import closing
 from asyncmirror.store.port import Store
+from asyncmirror.store.throttle import Throttle
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_LONGEST_STALL = 86400.0
+"""Seconds of throttling that a request sits out: a run must end, if nothing is left but one key that is always turned away."""
 
 
 class RetryingStore:
@@ -43,6 +49,8 @@ class RetryingStore:
         clock: Gives seconds, never going back.
         sleep: Waits so many seconds.
         chance: Draws evenly from [0, 1).
+        throttle: Tells for how long the store has asked for fewer requests. None: whoever asks wants an answer soon, whatever
+            it is, and attempts that were turned away are charged like any other.
     """
 
     def __init__(
@@ -50,13 +58,13 @@ class RetryingStore:
         store: Store,
         tuning: Tuning,
         *,
+        throttle: Throttle | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
-        self._clock = clock
-        self._patience = _Patience(tuning, clock, sleep, chance)
+        self._patience = _Patience(tuning, clock, sleep, chance, throttle)
 
     @property
     def retries(self) -> int:
@@ -65,21 +73,19 @@ class RetryingStore:
 
     async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
         """See `port.Bodies.put_object`."""
-        started = self._clock()
         try:
             return await self._store.put_object(key, body, checksum, properties)
         except StoreError as error:
             failure = error
-        return await self._again(failure, started, self._store.put_object, key, body, checksum, properties)
+        return await self._again(failure, self._store.put_object, key, body, checksum, properties)
 
     async def upload_part(self, key: str, upload_id: str, number: int, body: Body, checksum: Checksum) -> str:
         """See `port.Bodies.upload_part`."""
-        started = self._clock()
         try:
             return await self._store.upload_part(key, upload_id, number, body, checksum)
         except StoreError as error:
             failure = error
-        return await self._again(failure, started, self._store.upload_part, key, upload_id, number, body, checksum)
+        return await self._again(failure, self._store.upload_part, key, upload_id, number, body, checksum)
 
     async def create_multipart_upload(self, key: str, algorithm: Algorithm, properties: Properties) -> str:
         """See `port.Store.create_multipart_upload`."""
@@ -156,25 +162,32 @@ class RetryingStore:
         return await self._try(self._store.visibility)
 
     async def _try(self, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        started = self._clock()
         try:
             return await call(*args, **kwargs)
         except StoreError as error:
             failure = error
-        return await self._again(failure, started, call, *args, **kwargs)
+        return await self._again(failure, call, *args, **kwargs)
 
-    async def _again(
-        self, failure: StoreError, started: float, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def _again(self, failure: StoreError, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """What follows a first failure."""
-        failures = 1
+        tries = self._patience.begin()
         while True:
-            await self._patience.pause(failure, failures, started)
+            await self._patience.pause(failure, tries)
             try:
                 return await call(*args, **kwargs)
             except StoreError as error:
                 failure = error
-                failures += 1
+
+
+@dataclass(slots=True)
+class _Tries:
+    """What has been tried for one request: failures, those of them that are charged, and since when."""
+
+    since: float
+    stalled: float = 0.0
+    admitted: int = 0
+    failures: int = 0
+    charged: int = 0
 
 
 class _Patience:
@@ -186,23 +199,45 @@ class _Patience:
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
         chance: Callable[[], float],
+        throttle: Throttle | None,
     ) -> None:
         self.retries = 0
-        self.clock = clock
+        self._clock = clock
         self._max_attempts = tuning.max_attempts
         self._window = tuning.retry_window
         self._sleep = sleep
         self._chance = chance
+        self._throttle = throttle
 
-    async def pause(self, failure: StoreError, failures: int, started: float) -> None:
+    def begin(self) -> _Tries:
+        """The tries of a request that has just failed for the first time."""
+        throttle = self._throttle
+        return _Tries(self._clock()) if throttle is None else _Tries(self._clock(), throttle.stalled(), throttle.admitted)
+
+    async def pause(self, failure: StoreError, tries: _Tries) -> None:
         """Wait until the next attempt; raise the failure where there is to be none."""
-        if not failure.retryable or failures >= self._max_attempts:
+        throttle, throttled = self._throttle, isinstance(failure, ThrottledError)
+        tries.failures += 1
+        if throttle is None or not throttled or throttle.admitted != tries.admitted:
+            tries.charged += 1
+        if not failure.retryable or tries.charged >= self._max_attempts:
             raise failure
-        pause = backoff.delay(failures, self._chance(), throttled=isinstance(failure, ThrottledError))
-        if self.clock() + pause - started > self._window:
+        pause = backoff.delay(tries.failures, self._chance(), throttled=throttled)
+        passed = self._clock() - tries.since
+        if throttle is not None:
+            passed -= min(throttle.stalled() - tries.stalled, _LONGEST_STALL)
+            tries.admitted = throttle.admitted
+        # In a storm the pause goes on the storm's account; whether there is one may not be known at its first refusal.
+        if passed + (0.0 if throttled and throttle is not None else pause) > self._window:
             raise failure
-        await self._sleep(pause)
+        if not self._is_ending(failure):
+            await self._sleep(pause)
+        if self._is_ending(failure):
+            raise failure
         self.retries += 1
+
+    def _is_ending(self, failure: StoreError) -> bool:
+        return self._throttle is not None and self._throttle.ending and isinstance(failure, ThrottledError)
 
 
 class _Attempts:
@@ -219,8 +254,7 @@ class _Attempts:
         self.progressed = False
         self.spent = False
         self._patience = patience
-        self._failures = 0
-        self._started = patience.clock()
+        self._tries: _Tries | None = None
 
     async def __aenter__(self) -> None:
         return
@@ -232,8 +266,7 @@ class _Attempts:
             self.done = True
         if not isinstance(error, StoreError) or self.spent:
             return False
-        if self.progressed:
-            self._failures, self._started, self.progressed = 0, self._patience.clock(), False
-        self._failures += 1
-        await self._patience.pause(error, self._failures, self._started)
+        if self._tries is None or self.progressed:
+            self._tries, self.progressed = self._patience.begin(), False
+        await self._patience.pause(error, self._tries)
         return True

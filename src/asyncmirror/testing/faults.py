@@ -70,6 +70,7 @@ class Fault:
         times: How often in all; None for no end.
         after: Not in the first so many seconds of the plan.
         until: Not later than so many seconds into the plan; None for no end.
+        admits: So many requests per second get past it, a tenth of a second's worth at once; what comes above them is struck.
         status: The HTTP status of `STATUS` and `EARLY_ANSWER`.
         code: The S3 error code of `STATUS`; empty for a proxy's page that is no XML.
         seconds: How long, for kinds that last.
@@ -87,6 +88,7 @@ class Fault:
     times: int | None = None
     after: float = 0.0
     until: float | None = None
+    admits: float = 0.0
     status: int = 500
     code: str = "InternalError"
     seconds: float = 0.0
@@ -161,15 +163,19 @@ def _fault(fields: object) -> Fault:
 
 @dataclass(slots=True)
 class FaultCount:
-    """A plan under way: how many requests each rule has met and struck."""
+    """A plan under way: how many requests each rule has met and struck, and how many more it admits."""
 
     plan: FaultPlan
     met: list[int] = field(init=False)
     struck: list[int] = field(init=False)
+    _credit: list[float] = field(init=False)
+    _credited: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
         self.met = [0] * len(self.plan.faults)
         self.struck = [0] * len(self.plan.faults)
+        self._credit = [_burst(fault) for fault in self.plan.faults]
+        self._credited = [fault.after for fault in self.plan.faults]
 
     def next(self, op: str, key: str = "", part: int = 0, elapsed: float = 0.0) -> Fault | None:
         """Count one request, and tell the fault that strikes it. The first rule that strikes wins; all that match count."""
@@ -179,6 +185,24 @@ class FaultCount:
                 continue
             self.met[index] += 1
             if winner is None and fault.strikes(self.met[index], self.struck[index], elapsed, f"{self.plan.seed}/{index}"):
+                if self._admits(index, fault, elapsed):
+                    continue
                 self.struck[index] += 1
                 winner = fault
         return winner
+
+    def _admits(self, index: int, fault: Fault, elapsed: float) -> bool:
+        """Whether a request gets past a rule that admits some, and if so, charge it."""
+        if not fault.admits:
+            return False
+        earned = fault.admits * (elapsed - self._credited[index])
+        self._credit[index] = min(_burst(fault), self._credit[index] + earned)
+        self._credited[index] = elapsed
+        if self._credit[index] < 1:
+            return False
+        self._credit[index] -= 1
+        return True
+
+
+def _burst(fault: Fault) -> float:
+    return max(1.0, fault.admits / 10)

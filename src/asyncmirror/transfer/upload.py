@@ -24,6 +24,7 @@ from asyncmirror.errors import (
     SecretError,
     SourceError,
     StoreError,
+    ThrottledError,
 )
 from asyncmirror.events import Transfer
 from asyncmirror.journal.changes import Complete, Fail, Supersede
@@ -252,6 +253,9 @@ class Uploader:
         """Give a file its outcome after an error, or look at it anew, or end the run."""
         if error.fatal:
             raise error
+        if isinstance(error, ThrottledError) and self.draining:
+            self._ledger.settle(work, Outcome.PENDING, "stopped while the store asked for fewer requests")
+            return
         if isinstance(error, ChangedError) and work.attempt < _LOOKS:
             await self._again(work)
             return
