@@ -68,8 +68,9 @@ class Watched:
         return [event.text for event in self.events if isinstance(event, Notice)]
 
 
+@pytest.mark.hazard(3)
 @pytest.mark.parametrize("loops", [1, 2])
-async def test_hazard_3_a_storm_narrows_the_flight_and_loses_nothing(settings: Settings, server: S3Server, loops: int) -> None:
+async def test_a_storm_narrows_the_flight_and_loses_nothing(settings: Settings, server: S3Server, loops: int) -> None:
     watched = Watched()
     settings = replace(settings, tuning=replace(TUNING, loops=loops))
     ran = await watched.run(settings, server, Fault("PutObject", Kind.SLOW_DOWN, until=STORM))
@@ -89,6 +90,7 @@ async def test_hazard_3_a_storm_narrows_the_flight_and_loses_nothing(settings: S
     assert "asks for fewer requests" in watched.notices[0]
 
 
+@pytest.mark.hazard(3)
 async def test_a_store_that_admits_so_many_a_second_is_given_so_many(settings: Settings, server: S3Server) -> None:
     watched = Watched()
     settings = replace(settings, tuning=Tuning(concurrency=32))

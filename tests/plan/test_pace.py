@@ -110,6 +110,7 @@ def seed(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 
 
+@pytest.mark.hazard(3)
 @pytest.mark.parametrize("length", [3.0, 60.0, 600.0])
 def test_after_a_storm_the_rate_is_back_within_30_seconds(length: float, seed: int) -> None:
     begin, end = 5.0, 5.0 + length
