@@ -194,6 +194,7 @@ class Settings:
     trust_mtime: bool = False
     retry_failed: bool = False
     adopt: bool = False
+    probe: bool = True  # find out, once a week, what the store verifies
     secrets: Secrets = Secrets.REFUSE
     allow_secrets: tuple[str, ...] = ()  # patterns of `plan.filters`: files that somebody has looked at
     public: bool = False  # the bucket is public, whatever the store says

@@ -41,6 +41,7 @@ class Site(NamedTuple):
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
+            "ASYNCMIRROR_NO_PROBE": "yes",
         }
 
 

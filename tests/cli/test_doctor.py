@@ -9,8 +9,8 @@ from asyncmirror.cli import doctor
 from asyncmirror.cli.gather import from_environment, gather
 from asyncmirror.cli.main import main, parser
 from asyncmirror.cli.options import OPTIONS
-from asyncmirror.doctor.examine import Question
 from asyncmirror.doctor.finding import ok, problem, warning
+from asyncmirror.doctor.question import Question
 from asyncmirror.errors import UsageError
 from asyncmirror.settings import Destination
 

@@ -49,6 +49,7 @@ class Place:
             "AWS_SECRET_ACCESS_KEY": key.secret_key,
             "AWS_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
+            "ASYNCMIRROR_NO_PROBE": "yes",
             "AWS_ENDPOINT_URL": server.url,
         }
 

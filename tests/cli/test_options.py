@@ -80,6 +80,7 @@ EXAMPLES: Mapping[str, Example] = {
     "journal": Example("/var/tmp/j.db", Path("/var/tmp/j.db"), "/j", Path("/j"), "a\0b"),
     "json": ON,
     "quiet": ON,
+    "no-probe": OFF,
     "no-progress": OFF,
     "log-level": Example("debug", "debug", "info", "info", "loud"),
 }

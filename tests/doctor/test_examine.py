@@ -11,8 +11,9 @@ import pytest
 import trustme
 
 from asyncmirror.doctor import files
-from asyncmirror.doctor.examine import Question, examine
+from asyncmirror.doctor.examine import examine
 from asyncmirror.doctor.finding import Finding, Level, exit_code, ok, problem, warning
+from asyncmirror.doctor.question import Question
 from asyncmirror.settings import Connection, Destination
 from asyncmirror.testing import Credentials, Fault, FaultPlan, Kind, S3Server, ServerConfig
 from asyncmirror.testing.profiles import RGW, STRICT

@@ -37,7 +37,7 @@ def settings(tmp_path: Path, server: S3Server) -> Settings:
         path.write_bytes(b"%d" % n)
     (root / "big").write_bytes(os.urandom(MIB) * 23)
     connection = Connection(endpoint_url=server.url, region="us-east-1")
-    return Settings(root, Destination("box"), connection, tuning=TUNING, journal=tmp_path / "j.sqlite")
+    return Settings(root, Destination("box"), connection, tuning=TUNING, journal=tmp_path / "j.sqlite", probe=False)
 
 
 async def run(settings: Settings, at: int = -1, act: str = "") -> Ran:

@@ -203,7 +203,7 @@ async def test_on_a_server_and_in_other_processes(server: S3Server, tmp_path: Pa
     furnish(root)
     connection = Connection(endpoint_url=server.url, region="us-east-1")
     tuning = Tuning(loops=loops, concurrency=4, part_size=PART, max_memory=64 * MIB)
-    settings = Settings(root, Destination("open"), connection, tuning=tuning, journal=tmp_path / "journal.sqlite")
+    settings = Settings(root, Destination("open"), connection, tuning=tuning, journal=tmp_path / "journal.sqlite", probe=False)
     ran = await run(settings)
     assert ran.summary.exit_code == 3
     assert {path for path, event in ran.settled.items() if event.outcome is Outcome.REFUSED} == set(CAUGHT)

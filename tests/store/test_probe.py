@@ -263,7 +263,7 @@ def without(*missing: str) -> Guarantees:
         (Guarantees.documented(), []),
         (without(names.verifies(CRC)), ["x-amz-checksum-crc64nvme is not verified"]),
         (without(names.SIGNED_PAYLOAD), ["the signed SHA-256"]),
-        (without(names.verifies(CRC), names.SIGNED_PAYLOAD), ["this store verifies nothing"]),
+        (without(names.verifies(CRC), names.SIGNED_PAYLOAD), ["nothing of what it receives is verified"]),
         (without(names.verifies(Algorithm.SHA1), names.CONTENT_MD5, names.CONDITIONAL_PUT), []),
         (without(names.OBJECT_SIZE, names.LISTS_UPLOADS), ["unfinished uploads", "the size of an object of parts"]),
     ],
@@ -272,6 +272,12 @@ def test_what_a_sync_must_do_without_is_told(guarantees: Guarantees, begins: lis
     told = shortfalls(guarantees, CRC)
     assert len(told) == len(begins)
     assert all(line.startswith(begin) for line, begin in zip(told, begins, strict=True))
+
+
+def test_bodies_that_are_not_signed_hang_on_their_checksum_alone() -> None:
+    lax = without(names.verifies(CRC), names.SIGNED_PAYLOAD)
+    assert shortfalls(without(names.SIGNED_PAYLOAD), CRC, signed=False) == []
+    assert shortfalls(without(names.verifies(CRC)), CRC, signed=False) == shortfalls(lax, CRC)
 
 
 def test_what_was_found_is_kept_as_text() -> None:

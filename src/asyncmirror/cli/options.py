@@ -179,6 +179,7 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
             "send what matches though it looks like a secret; may repeat",
             joined=True,
         ),
+        Option(("--no-probe",), "settings.probe", read.negated, "", "do not try what the store verifies"),
         Option(("--public",), "settings.public", read.switch, "", "the bucket is public, even if the store does not say so"),
         Option(("--drop-cache",), "settings.drop_cache", read.switch, "", "keep large files out of the page cache once read"),
         Option(("--journal",), "settings.journal", read.path, "FILE", "where the journal is kept"),

@@ -9,15 +9,17 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 
 from asyncmirror.doctor.finding import Finding, Level, ok, problem, warning
+from asyncmirror.doctor.question import Question
 from asyncmirror.errors import StoreError
 from asyncmirror.model import Algorithm, Visibility
-from asyncmirror.settings import Destination, ObjectOptions
+from asyncmirror.settings import Destination
 from asyncmirror.store import guarantees as names
 from asyncmirror.store.answers import to_error
 from asyncmirror.store.guarantees import TABLE, Answer, Guarantees
 from asyncmirror.store.port import Store
 from asyncmirror.store.probe.judge import is_success, shown
 from asyncmirror.store.probe.probe import Probe, Probed
+from asyncmirror.store.session import Endpoint
 from asyncmirror.store.wire.answer import Answer as Said
 from asyncmirror.store.wire.document import parse
 from asyncmirror.store.wire.plane import Wire
@@ -88,15 +90,18 @@ async def visibility(store: Store) -> list[Finding]:
     return [warning("public", "the store does not say who may read the bucket", "sync refuses what looks like secrets")]
 
 
-async def look(wire: Wire, destination: Destination, objects: ObjectOptions, *, signed: bool, seconds: float) -> list[Finding]:
+async def look(wire: Wire, question: Question, endpoint: Endpoint, seconds: float) -> list[Finding]:
     """Probe the store, for so many seconds and what it takes to remove what was made."""
-    probe = Probe(wire, destination.prefix, secrets.token_hex(8), objects, signed=signed, seconds=seconds)
+    objects, connection = question.objects, question.connection
+    prefix = "" if question.destination is None else question.destination.prefix
+    probe = Probe(wire, prefix, secrets.token_hex(8), objects, signed=connection.sign_request, seconds=seconds)
     probed = await probe.whole(objects.algorithm if objects.algorithm.full_object else Algorithm.CRC64NVME)
-    return list(findings(probed, objects.algorithm))
+    signed = connection.sign_request and not (connection.unsigned_payload and endpoint.url.startswith("https:"))
+    return list(findings(probed, objects.algorithm, signed=signed))
 
 
-def findings(probed: Probed, algorithm: Algorithm) -> Iterator[Finding]:
-    """What a probe found, in the words of somebody who wants to sync with this checksum algorithm."""
+def findings(probed: Probed, algorithm: Algorithm, *, signed: bool = True) -> Iterator[Finding]:
+    """What a probe found, for somebody who wants to sync with this checksum algorithm, with bodies `signed` or not."""
     found = probed.guarantees
     yield _writing(probed)
     for key in probed.left:
@@ -106,7 +111,7 @@ def findings(probed: Probed, algorithm: Algorithm) -> Iterator[Finding]:
     if not found.verdicts:
         return
     yield _one(found, names.KEEPS_BYTES, "bytes", Level.PROBLEM)
-    nothing = Level.PROBLEM if names.unguarded(found, algorithm) else Level.WARNING
+    nothing = Level.PROBLEM if names.unguarded(found, algorithm, signed=signed) else Level.WARNING
     yield _one(found, names.SIGNED_PAYLOAD, "signed body", nothing)
     yield _one(found, names.verifies(algorithm), algorithm.value, nothing)
     yield _one(found, names.tells(algorithm), f"{algorithm.value} kept", Level.WARNING)

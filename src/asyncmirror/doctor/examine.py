@@ -5,17 +5,17 @@ Owns which checks there are for what was given, their order, and the bound on ea
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from asyncmirror.doctor import bucket, files, identity, machine, network
 from asyncmirror.doctor.finding import Finding, problem, warning
+from asyncmirror.doctor.question import Question
 from asyncmirror.engine.journals import belongs, default_journal
 from asyncmirror.errors import AsyncmirrorError
-from asyncmirror.settings import Connection, Destination, ObjectOptions, Tuning
+from asyncmirror.settings import Destination
 from asyncmirror.store.session import Endpoint
 from asyncmirror.store.wire.plane import Wire
 from asyncmirror.store.wire.store import WireStore
@@ -26,19 +26,6 @@ _PATIENCE = 10.0
 _REMOVING = 10.0
 """Seconds that a probe has on top, to remove what it made."""
 _CONNECTIONS = 8
-
-
-class Question(NamedTuple):
-    """What is to be looked at. `flags` tells how options were given: ``region`` by ``--region`` or by its variable."""
-
-    destination: Destination | None = None
-    source: Path | None = None
-    connection: Connection = Connection()
-    objects: ObjectOptions = ObjectOptions()
-    tuning: Tuning = Tuning()
-    journal: Path | None = None
-    write: bool = True
-    flags: Mapping[str, str] = MappingProxyType({})
 
 
 async def examine(question: Question, patience: float = _PATIENCE) -> list[Finding]:
@@ -95,8 +82,7 @@ async def _answers(question: Question, adapter: WireStore, endpoint: Endpoint, w
     found += await look("public", lambda: bucket.visibility(adapter))
     if not question.write:
         return [*found, warning("writing", "not tried (--no-write), nor what the store verifies")]
-    signed = question.connection.sign_request
-    probe = partial(bucket.look, wire, destination, question.objects, signed=signed, seconds=patience)
+    probe = partial(bucket.look, wire, question, endpoint, patience)
     return [*found, *await _bounded("writing", probe, patience=patience + _REMOVING)]
 
 

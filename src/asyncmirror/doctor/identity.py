@@ -7,12 +7,12 @@ ends are shown. Knows no bucket.
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from asyncmirror.doctor.finding import Finding, ok, problem, warning
 from asyncmirror.errors import StoreError
 from asyncmirror.settings import Connection
 from asyncmirror.store.configured import configured_endpoint
+from asyncmirror.store.guarantees import is_amazon
 from asyncmirror.store.session import DEFAULT_REGION
 
 _LINKS = {
@@ -59,7 +59,8 @@ async def examine(connection: Connection) -> list[Finding]:
     if frozen.token:
         told += ", temporary" if hasattr(found, "refresh_needed") else ", temporary and not renewed when they expire"
     findings = [ok(_TOPIC, told)]
-    if is_amazon(configured_endpoint(connection)) or os.environ.get("AWS_ENDPOINT_URL_STS"):
+    endpoint = configured_endpoint(connection)
+    if not endpoint or is_amazon(endpoint) or os.environ.get("AWS_ENDPOINT_URL_STS"):
         region = connection.region or os.environ.get("AWS_REGION") or DEFAULT_REGION
         try:
             async with core.create_client("sts", region_name=region) as client:
@@ -81,11 +82,6 @@ def shorten(access_key: str) -> str:
     if len(access_key) <= 3 * _SHOWN:
         return access_key[:_SHOWN] + "…"
     return f"{access_key[:_SHOWN]}…{access_key[-_SHOWN:]}"
-
-
-def is_amazon(endpoint: str) -> bool:
-    """Whether requests go to Amazon's own endpoints; an empty one is theirs."""
-    return not endpoint or ".amazonaws." in (urlsplit(endpoint).hostname or "")
 
 
 def region_finding(connection: Connection, region: str, flags: Mapping[str, str]) -> Finding:

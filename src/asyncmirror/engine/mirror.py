@@ -16,6 +16,7 @@ from typing import Self
 from asyncmirror.engine.answer import answering, socket_path
 from asyncmirror.engine.descriptors import allow
 from asyncmirror.engine.journals import belongs, default_journal
+from asyncmirror.engine.probing import Probing
 from asyncmirror.engine.stages import Stages
 from asyncmirror.engine.tally import Tally, summarize
 from asyncmirror.errors import BucketError, StoreError, UnreachableError
@@ -82,6 +83,7 @@ class Mirror:
             await resources.enter_async_context(answering(self._journal, socket_path(path)))
             self._store: Assembled = await resources.enter_async_context(assemble(settings, self._own_store))
             await self._check_bucket()
+            self._probing = Probing(settings, self._journal, self._store)
         except BaseException:
             await resources.aclose()
             raise
@@ -129,7 +131,9 @@ class Mirror:
             BaseExceptionGroup: A bug: whatever a stage raised that is no `AsyncmirrorError`.
         """
         self._began = time.monotonic()
-        stages = self._stages = Stages(self._settings, self._filters, self._beneath, self._journal, self._store, self._readers)
+        stages = self._stages = Stages(
+            self._settings, self._filters, self._beneath, self._journal, self._store, self._readers, self._probing
+        )
         if self._drained:
             stages.drain()
         yield self._started

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _GATHER = 0.02
 """Seconds for which outcomes are gathered before they go to the journal together."""
 _MOST = 512
+_MOST_HELD = 10_000
 
 
 class Recorder:
@@ -45,6 +46,31 @@ class Recorder:
         self._writing = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self._void = False
+        self._released = asyncio.Event()
+        self._released.set()
+
+    def hold(self) -> None:
+        """Keep outcomes back from now on: it is being found out whether what the store confirms is true."""
+        self._released.clear()
+
+    def release(self) -> None:
+        """Let go of what was kept back."""
+        self._released.set()
+        self._flush()
+
+    def discard(self) -> None:
+        """Forget what was kept back, and what may still come: it is not true."""
+        self._void = True
+        self._events, self._changes = [], []
+        self.release()
+        if not self._writing:
+            self._idle.set()
+
+    async def room(self) -> None:
+        """Wait while too much is kept back."""
+        if len(self._events) >= _MOST_HELD:
+            await self._released.wait()
 
     def settle(self, work: Work, outcome: Outcome, reason: str = "", change: Change | None = None) -> None:
         """An entry reached its outcome."""
@@ -52,6 +78,8 @@ class Recorder:
 
     def add(self, events: Iterable[Event], changes: Iterable[Change]) -> None:
         """Tell events once changes are committed."""
+        if self._void:
+            return
         self._events.extend(events)
         self._changes.extend(changes)
         self._idle.clear()
@@ -67,7 +95,7 @@ class Recorder:
             self._tell((Notice(text),))
 
     async def commit(self, change: Change) -> None:
-        """Have the journal keep something before going on; what was gathered before goes first.
+        """Have the journal keep something before going on; what was gathered before goes first, unless it is held.
 
         Raises:
             JournalError: It could not.
@@ -77,6 +105,7 @@ class Recorder:
 
     async def finish(self) -> None:
         """Wait until everything is written and told."""
+        await self._released.wait()
         self._flush()
         await self._idle.wait()
 
@@ -84,7 +113,7 @@ class Recorder:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self._events and not self._changes:
+        if not self._released.is_set() or not (self._events or self._changes):
             return
         events, changes = self._events, self._changes
         self._events, self._changes = [], []

@@ -15,8 +15,9 @@ from asyncmirror.engine import orphans
 from asyncmirror.engine.channel import Channel
 from asyncmirror.engine.crew import Alone, Crew, several
 from asyncmirror.engine.planner import Plan, Planner
+from asyncmirror.engine.probing import Probing
 from asyncmirror.engine.recorder import Recorder
-from asyncmirror.errors import AsyncmirrorError, SecretError, first
+from asyncmirror.errors import AsyncmirrorError, BucketError, SecretError, first
 from asyncmirror.events import Event, Progress, Settled
 from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Outcome
@@ -45,6 +46,7 @@ class Stages:
         journal: Journal,
         store: Assembled,
         readers: ThreadPoolExecutor,
+        probing: Probing,
     ) -> None:
         self.fatal: AsyncmirrorError | None = None
         self.stopped = False
@@ -53,6 +55,7 @@ class Stages:
         self._settings = settings
         self._journal = journal
         self._store = store
+        self._probing = probing
         self._scanning = True
         self._queued_bytes = 0
         self._task: asyncio.Task[None] | None = None
@@ -72,10 +75,13 @@ class Stages:
             BaseExceptionGroup: A bug: whatever a stage raised that is no `AsyncmirrorError`.
         """
         self._task = asyncio.current_task()
+        if self._probing.possible:
+            self._recorder.hold()
         try:
             async with self._opened_crew() as self._crew, asyncio.TaskGroup() as group:
                 if self.stopped:
                     self._crew.drain()
+                group.create_task(self._probe())
                 group.create_task(self._scan())
                 group.create_task(self._distribute())
                 for _ in range(self._settings.tuning.concurrency):
@@ -89,6 +95,7 @@ class Stages:
             pass  # `stop` or `_fail`: the summary tells
         finally:
             self._task = None
+            self._recorder.release()
             try:
                 await self._recorder.finish()
             finally:
@@ -134,7 +141,7 @@ class Stages:
     @property
     def requests(self) -> int:
         """Requests sent so far."""
-        return self._crew.requests
+        return self._crew.requests + self._probing.requests
 
     @property
     def bytes_sent(self) -> int:
@@ -162,6 +169,18 @@ class Stages:
         """End the run because of an error, but finish what is in flight."""
         self.fatal = self.fatal or error
         self.drain()
+
+    async def _probe(self) -> None:
+        """Find out what the store guarantees. Until it is known that it keeps bytes, no entry is complete."""
+        try:
+            await self._probing.find()
+        except BucketError as error:
+            self._recorder.discard()
+            self._fail(error)
+        else:
+            self._recorder.release()
+        for text in self._probing.notices:
+            self._recorder.notice(text)
 
     async def _scan(self) -> None:
         """Run the scan threads; cancelled, wait for them to end."""
@@ -191,6 +210,7 @@ class Stages:
                 self._works.offer(works)
                 self._queued_bytes += sum(work.size for work in works)
             await self._works.room()
+            await self._recorder.room()
             await self._outbox.room()
         self._works.close()
 
@@ -206,6 +226,7 @@ class Stages:
         while works := await self._works.take(max(1, min(crew.files, len(self._works) // tuning.concurrency)), joins):
             self._queued_bytes -= sum(work.size for work in works)
             await crew.run(works)
+            await self._recorder.room()
             await self._outbox.room()
 
     async def _would(self, work: Work) -> Settled:

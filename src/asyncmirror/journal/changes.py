@@ -1,6 +1,6 @@
 """What is written: each kind of change to the journal, and its SQL.
 
-Owns the mapping from values to rows. Every change names its entry by directory id and name. Knows no thread.
+Owns the mapping from values to rows. Every change but one names its entry by directory id and name. Knows no thread.
 """
 
 import sqlite3
@@ -80,7 +80,14 @@ class Forgive(NamedTuple):
     name: bytes
 
 
-Change: TypeAlias = Complete | Supersede | Begin | Receive | Abandon | Orphan | Tidy | Fail | Forgive
+class Remember(NamedTuple):
+    """Something about the whole journal, not about an entry."""
+
+    key: str
+    value: str
+
+
+Change: TypeAlias = Complete | Supersede | Begin | Receive | Abandon | Orphan | Tidy | Fail | Forgive | Remember
 
 _COMPLETE = """
 INSERT INTO object VALUES {rows} ON CONFLICT DO UPDATE SET
@@ -101,6 +108,7 @@ _END_UPLOAD = (
     "DELETE FROM receipt WHERE directory = ? AND name = ?",
     "DELETE FROM upload WHERE directory = ? AND name = ?",
 )
+_REMEMBER = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 _FORGIVE = "DELETE FROM problem WHERE directory = ? AND name = ?"
 
 
@@ -182,6 +190,10 @@ def _forgive(connection: sqlite3.Connection, changes: Sequence[Forgive]) -> None
     connection.executemany(_FORGIVE, changes)
 
 
+def _remember(connection: sqlite3.Connection, changes: Sequence[Remember]) -> None:
+    connection.executemany(_REMEMBER, changes)
+
+
 # Each writer takes a sequence of its own kind of change, which `groupby` ensures and no type can say.
 _WRITERS: dict[type, Callable[..., None]] = {
     Complete: _complete,
@@ -193,4 +205,5 @@ _WRITERS: dict[type, Callable[..., None]] = {
     Tidy: _tidy,
     Fail: _fail,
     Forgive: _forgive,
+    Remember: _remember,
 }

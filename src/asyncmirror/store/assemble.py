@@ -9,8 +9,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from asyncmirror.settings import Settings
+from asyncmirror.store.guarantees import is_amazon
 from asyncmirror.store.limit import LimitedStore
 from asyncmirror.store.port import Store
+from asyncmirror.store.probe.scratch import Asking
 from asyncmirror.store.retry import RetryingStore
 from asyncmirror.store.wire.store import WireStore
 
@@ -25,6 +27,9 @@ class Assembled(NamedTuple):
     limited: LimitedStore
     first: Store  # gives up sooner: for what is asked while somebody waits for the run to begin
     notices: tuple[str, ...] = ()
+    wire: Asking | None = None  # for probes; None where there is no lean wire
+    amazon: bool = False  # whether the store is Amazon's own
+    signed: bool = True  # whether the signature covers bodies
 
 
 @asynccontextmanager
@@ -42,7 +47,10 @@ async def assemble(settings: Settings, own: Store | None = None) -> AsyncIterato
     async with WireStore(bucket, settings.connection, settings.objects, tuning.concurrency, timeout) as adapter:
         reason = adapter.sdk_serves
         notices = (f"uploads go through the SDK, which is slower: {reason}",) if reason else ()
-        yield _decorate(adapter, settings, keeps_time=not reason)._replace(notices=notices)
+        url = adapter.endpoint.url if adapter.endpoint is not None else ""
+        signed = settings.connection.sign_request and not (settings.connection.unsigned_payload and url.startswith("https:"))
+        store = _decorate(adapter, settings, keeps_time=not reason)
+        yield store._replace(notices=notices, wire=adapter.wire, amazon=is_amazon(url), signed=signed)
 
 
 def _decorate(adapter: Store, settings: Settings, *, keeps_time: bool = False) -> Assembled:

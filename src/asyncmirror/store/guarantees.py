@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple, Self
+from urllib.parse import urlsplit
 
 from asyncmirror.model import Algorithm
 
@@ -116,8 +117,13 @@ TABLE: Mapping[str, Guarantee] = MappingProxyType(
 """Everything that is asked of a store, in the order in which it is told."""
 
 _UNKNOWN = Verdict(Answer.UNKNOWN)
-AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
+_AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
 """Ends of Amazon S3's host names; it documents that it gives all of these ("Checking object integrity in Amazon S3")."""
+
+
+def is_amazon(url: str) -> bool:
+    """Whether an endpoint is Amazon's own."""
+    return (urlsplit(url).hostname or "").endswith(_AMAZON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,16 +166,17 @@ class Guarantees:
             return None
 
 
-def unguarded(guarantees: Guarantees, algorithm: Algorithm) -> bool:
-    """Whether the store is known to verify nothing of a body: neither its signed hash nor its checksum."""
-    return guarantees.lacks(SIGNED_PAYLOAD) and guarantees.lacks(verifies(algorithm))
+def unguarded(guarantees: Guarantees, algorithm: Algorithm, *, signed: bool = True) -> bool:
+    """Whether the store is known to verify nothing of a body: neither its hash, if `signed` at all, nor its checksum."""
+    return guarantees.lacks(verifies(algorithm)) and (guarantees.lacks(SIGNED_PAYLOAD) or not signed)
 
 
-def shortfalls(guarantees: Guarantees, algorithm: Algorithm) -> list[str]:
-    """What a sync with this checksum algorithm must do without, a sentence each."""
-    if unguarded(guarantees, algorithm):
-        found = ["this store verifies nothing of what it receives: a byte that changes on the way there is not noticed"]
+def shortfalls(guarantees: Guarantees, algorithm: Algorithm, *, signed: bool = True) -> list[str]:
+    """What a sync with this checksum algorithm must do without, a sentence each; `signed`: bodies are signed too."""
+    if unguarded(guarantees, algorithm, signed=signed):
+        found = ["nothing of what it receives is verified: a byte that changes on the way there is not noticed"]
     else:
-        found = [TABLE[name].missing for name in (SIGNED_PAYLOAD, verifies(algorithm)) if guarantees.lacks(name)]
+        guards = (SIGNED_PAYLOAD, verifies(algorithm)) if signed else (verifies(algorithm),)
+        found = [TABLE[name].missing for name in guards if guarantees.lacks(name)]
     others = (tells(algorithm), TAKES_PARTS, LISTS_PARTS, LISTS_UPLOADS, OBJECT_CHECKSUM, OBJECT_SIZE)
     return found + [TABLE[name].missing for name in others if guarantees.lacks(name)]

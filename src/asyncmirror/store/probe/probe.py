@@ -27,11 +27,16 @@ _NO_HASH = "requests are not signed"
 
 
 class Probed(NamedTuple):
-    """What came of a probe. `left` are keys that could not be removed; `unable` says why nothing was written, if so."""
+    """What came of a probe.
+
+    `left` are keys that could not be removed; `unable` says why nothing was written, or not all found out, if so.
+    `interrupted`: a request was not answered, so that asking again may tell more.
+    """
 
     guarantees: Guarantees
     left: tuple[str, ...]
     unable: str
+    interrupted: bool
 
 
 class Probe:
@@ -90,10 +95,11 @@ class Probe:
                         for look in looks:
                             group.create_task(_carry_out(look))
         except TimeoutError:
+            scratch.fault = scratch.fault or "too late"
             self._unable = f"the store did not answer all within {self._seconds:g} s"
         finally:
             await scratch.clear()  # also where the run was stopped meanwhile
-        return Probed(Guarantees(dict(self._found), time.time()), scratch.left, self._unable)
+        return Probed(Guarantees(dict(self._found), time.time()), scratch.left, self._unable, bool(scratch.fault))
 
     async def _checksum(self, algorithm: Algorithm) -> None:
         """Store an object with a checksum, read it again, and try a wrong one."""

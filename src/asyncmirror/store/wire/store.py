@@ -6,17 +6,14 @@ the configuration is plain the SDK is not even loaded before the first request t
 
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
 from asyncmirror.model import Body, Checksum, Properties, Stored
 from asyncmirror.settings import Connection, ObjectOptions
 from asyncmirror.store.configured import plain
+from asyncmirror.store.guarantees import is_amazon
 from asyncmirror.store.s3 import S3Store
 from asyncmirror.store.session import Credentials, Endpoint
 from asyncmirror.store.wire.plane import Wire
-
-# Amazon verifies every x-amz-checksum-* ("Checking object integrity in Amazon S3"); of others it is not known beforehand.
-_VERIFIES_CHECKSUMS = (".amazonaws.com", ".amazonaws.com.cn")
 
 
 class WireStore(S3Store):
@@ -54,8 +51,8 @@ class WireStore(S3Store):
                 self._credentials,
                 self._objects,
                 timeout=self._timeout,
-                unsigned_payload_over_tls=self._connection.unsigned_payload
-                or (urlsplit(endpoint.url).hostname or "").endswith(_VERIFIES_CHECKSUMS),
+                # Of other stores it is not known beforehand that they verify every x-amz-checksum-*.
+                unsigned_payload_over_tls=self._connection.unsigned_payload or is_amazon(endpoint.url),
             )
         except BaseException as error:
             await super().__aexit__(type(error), error, error.__traceback__)

@@ -1,0 +1,106 @@
+"""What the store guarantees, as one run knows it: from the journal, or asked while the run goes on.
+
+Owns how long an answer holds, the nonce that makes a killed probe's objects be found again, and what a run does about a store
+that does not keep bytes. What is asked is `store.probe`'s, what follows from the answers `store.guarantees`'. A probe writes
+only below the destination's prefix; where it may not, nothing is known, and a run says nothing of it: `doctor` does.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+
+from asyncmirror.errors import BucketError
+from asyncmirror.journal import queries
+from asyncmirror.journal.changes import Remember
+from asyncmirror.journal.writer import Journal
+from asyncmirror.settings import Settings
+from asyncmirror.store import guarantees as names
+from asyncmirror.store.assemble import Assembled
+from asyncmirror.store.guarantees import Guarantees, shortfalls
+from asyncmirror.store.probe.probe import Probe
+from asyncmirror.store.probe.scratch import Asking
+
+HOLDS = 7 * 86400.0
+"""Seconds after which a store is asked again: it may have been replaced or put right."""
+_FOUND, _NONCE = "guarantees", "probe"
+_MORE = "asyncmirror doctor tells more"
+
+
+class Probing:
+    """What one run finds out. `notices` and `requests` fill as it goes on."""
+
+    def __init__(self, settings: Settings, journal: Journal, store: Assembled, clock: Callable[[], float] = time.time) -> None:
+        self.notices: list[str] = []
+        self._settings = settings
+        self._algorithm = settings.objects.algorithm
+        self._journal = journal
+        self._store = store
+        self._clock = clock
+        self._probe: Probe | None = None
+        self._known: Guarantees | None = None
+
+    @property
+    def possible(self) -> bool:
+        """Whether this run may ask its store at all. Amazon's documentation tells all; a dry run writes nothing."""
+        return self._settings.probe and not self._settings.dry_run and self._store.wire is not None and not self._store.amazon
+
+    @property
+    def requests(self) -> int:
+        """Requests sent for it."""
+        return 0 if self._probe is None else self._probe.requests
+
+    async def find(self) -> Guarantees:
+        """What the store guarantees; all unknown where it may not be asked.
+
+        Raises:
+            BucketError: It does not keep the bytes that it is sent: nothing in it can be complete.
+            JournalError: What was found can't be kept.
+        """
+        if self._known is None:
+            self._known = await self._find()
+        if self._known.lacks(names.KEEPS_BYTES):
+            raise BucketError(
+                f"this store does not keep bytes as they are sent ({self._known.of(names.KEEPS_BYTES).why})",
+                path=str(self._settings.destination),
+                hint="nothing was journalled as complete; look for what stands before the store: a gateway that frames bodies",
+            )
+        return self._known
+
+    async def _find(self) -> Guarantees:
+        if self._store.amazon:
+            return Guarantees.documented()
+        wire = self._store.wire
+        if wire is None or not self.possible:
+            return Guarantees()
+        meta = await asyncio.wrap_future(self._journal.ask(queries.meta))
+        known = Guarantees.from_text(meta.get(_FOUND, ""))
+        if known is None or not self._holds(known):
+            known = await self._ask(wire, meta.get(_NONCE, ""))
+        told = shortfalls(known, self._algorithm, signed=self._store.signed)
+        if told:
+            self.notices.append(f"this store does not give every guarantee: {'; '.join(told)} ({_MORE})")
+        return known
+
+    def _holds(self, known: Guarantees) -> bool:
+        """Whether an answer on record is young enough, says what this run must know, and lets it go on."""
+        young = 0 <= self._clock() - known.at < HOLDS
+        told = not known.verdicts or names.verifies(self._algorithm) in known.verdicts
+        return young and told and not known.lacks(names.KEEPS_BYTES)
+
+    async def _ask(self, wire: Asking, left: str) -> Guarantees:
+        """Ask the store. `left` is the nonce of a probe that was killed: this one takes its place and removes what it left."""
+        nonce = left or secrets.token_hex(8)
+        await self._keep(_NONCE, nonce)
+        signed = self._settings.connection.sign_request
+        self._probe = Probe(wire, self._settings.destination.prefix, nonce, self._settings.objects, signed=signed)
+        probed = await self._probe.brief(self._algorithm)
+        for key in probed.left:
+            self.notices.append(f"{key!r}, made to see what this store verifies, could not be removed: remove it")
+        if not probed.interrupted:
+            await self._keep(_FOUND, probed.guarantees.to_text())
+        await self._keep(_NONCE, "")
+        return probed.guarantees
+
+    async def _keep(self, key: str, value: str) -> None:
+        await asyncio.wrap_future(self._journal.submit((Remember(key, value),)))
