@@ -129,19 +129,19 @@ async def test_the_user_may_know_better_than_the_store(house: House) -> None:
 
 
 async def test_stop_ends_the_run_at_the_first(house: House) -> None:
-    for number in range(3000):
+    for number in range(800):
         house.write(f"z/{number}", b"%d" % number)
     ran = await house.run(house.options(secrets=Secrets.STOP))
     assert ran.summary.exit_code == 3
     assert ran.summary.stopped
     assert "looks like a secret" in ran.summary.error
     assert 1 <= ran.count(Outcome.REFUSED) <= 8  # those in flight together
-    assert ran.count(Outcome.COMPLETE) < 3000
+    assert ran.count(Outcome.COMPLETE) < 800
     assert house.store.uploads == 0
     # The same command without it goes on from there.
     rest = await house.run()
     assert rest.count(Outcome.REFUSED) == len(CAUGHT)
-    assert rest.count(Outcome.COMPLETE) + rest.count(Outcome.UNCHANGED) == 3000 + len(GOOD)
+    assert rest.count(Outcome.COMPLETE) + rest.count(Outcome.UNCHANGED) == 800 + len(GOOD)
 
 
 async def test_a_dry_run_names_what_the_path_gives_away(house: House) -> None:
@@ -212,12 +212,16 @@ async def test_on_a_server_and_in_other_processes(server: S3Server, tmp_path: Pa
     assert stopped.summary.exit_code == 3
     assert stopped.summary.stopped
     assert "looks like a secret" in stopped.summary.error
-    allowed = await run(replace(settings, allow_secrets=("**",)))
-    assert allowed.summary.exit_code == 0
-    assert {key.encode() for key in server.objects("open")} == {*GOOD, *CAUGHT}
-    private = await run(replace(settings, destination=Destination("box"), journal=tmp_path / "other.sqlite"))
-    assert private.summary.exit_code == 0
-    assert len(server.objects("box")) == len(GOOD) + len(CAUGHT)
+    if loops == 1:  # it makes no difference to this
+        allowed = await run(replace(settings, allow_secrets=("**",)))
+        assert allowed.summary.exit_code == 0
+        assert {key.encode() for key in server.objects("open")} == {*GOOD, *CAUGHT}
+    server.reconfigure(denied=frozenset({"GetBucketPolicyStatus", "GetBucketAcl", "GetPublicAccessBlock"}))
+    untold = await run(replace(settings, destination=Destination("box"), journal=tmp_path / "other.sqlite"))
+    assert untold.count(Outcome.REFUSED) == len(CAUGHT)
+    notices = [event.text for event in untold.events if isinstance(event, Notice)]
+    assert len(notices) == 1, notices
+    assert "does not tell whether the bucket is public" in notices[0]
 
 
 @pytest.mark.real

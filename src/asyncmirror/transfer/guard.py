@@ -16,7 +16,7 @@ from asyncmirror.plan.filters import Filters
 from asyncmirror.settings import MIB, Rule, Secrets, Settings
 from asyncmirror.store.port import Store
 
-_TEXT_BEFORE_ASKING = 128 * MIB
+_TEXT_BEFORE_ASKING = 64 * MIB
 """Bytes of text, in small files: looking into them takes as long as loading the SDK and asking, some 0.3 s."""
 _PUBLIC_ACLS = frozenset({"public-read", "public-read-write", "authenticated-read"})
 """Canned ACLs that show an object to everybody, whatever the bucket is. Source: Amazon S3 User Guide, "Canned ACL"."""
