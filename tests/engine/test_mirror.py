@@ -440,6 +440,22 @@ async def test_an_upload_without_an_id_is_told_of_in_every_run_until_it_is_gone(
     assert not house.store.ops()["ListMultipartUploads"]
 
 
+async def test_an_upload_whose_creation_was_not_told_is_told_of_though_the_next_attempt_succeeds(house: House) -> None:
+    house.write("big", BIG)
+    left = [True]
+
+    def after(sent: Sent) -> None:
+        if sent.op == "CreateMultipartUpload" and left.pop():
+            left.append(False)
+            raise ServerFaultError("the answer was lost", status=500)
+
+    house.store.after = after
+    ran = await house.run()
+    assert ran.outcome(b"big") is Outcome.COMPLETE
+    (told,) = notices(ran)
+    assert "id upload-1" in told
+
+
 async def test_who_may_not_look_for_uploads_is_told_so(house: House) -> None:
     house.write("big", BIG)
     await stop_at_create(house)

@@ -18,6 +18,7 @@ from tests.acceptance.evidence import client
 from tests.acceptance.servers import Server, gateway, serve
 from tests.soak.account import Account
 from tests.soak.kills import Kills, plant
+from tests.soak.machine import play
 from tests.soak.steps import Steps
 from tests.soak.strict import strict
 from tests.soak.tree import Tree
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str]) -> int:
         if options.server == "strict":
             _steps(work / "steps", account, chance, deadline)
         _kills(work / "kills", account, chance, options, deadline)
+        if options.server == "strict":
+            _machine(work / "machine", account, chance, deadline)
     for label, value in account.report():
         say(f"{label:<46}{value:>12,}")
     say(f"{time.monotonic() - began:.0f} s")
@@ -72,6 +75,19 @@ def _steps(work: Path, account: Account, chance: random.Random, deadline: float)
             steps.kill_at(chance.randint(1, count), chance.randint(1, count))
             pairs += 1
     say(f"killed at each of {count} steps, and {pairs} times at two of them")
+
+
+def _machine(work: Path, account: Account, chance: random.Random, deadline: float) -> None:
+    """The state machine, game after game; it ends with the first promise that is broken."""
+    work.mkdir()
+    with strict() as server:
+        while account.good and time.monotonic() < deadline:
+            number = chance.getrandbits(32)
+            try:
+                play(server, account, work, number, games=4, steps=25)
+            except AssertionError as error:
+                say(f"state machine, {error}")
+    say(f"{account.steps} steps of the state machine")
 
 
 @contextlib.contextmanager

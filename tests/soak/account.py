@@ -16,7 +16,7 @@ from tests.acceptance.evidence import Piece
 from tests.acceptance.servers import Request
 from tests.soak.record import Record, State
 
-_DONE = ("complete", "unchanged", "adopted")
+DONE = ("complete", "unchanged", "adopted")
 
 
 class Account:
@@ -91,7 +91,7 @@ class Account:
         self.runs += 1
         self.kills += run.code == -9
         self._notices += "".join(line["text"] for line in run.lines if line["event"] == "notice")
-        told = {line["key"] for line in run.lines if line.get("outcome") in _DONE}
+        told = {line["key"] for line in run.lines if line.get("outcome") in DONE}
         self._keep("told before they were journalled", told - after.objects.keys())
         if requests is not None:
             self._sent([(request.key, request.part) for request in requests if request.body], files, before, gone)

@@ -6,9 +6,10 @@ Owns the thread, and the comparison of what the server has with a tree and with 
 import asyncio
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from asyncmirror.checksum import compute
 from asyncmirror.model import Algorithm
@@ -16,6 +17,9 @@ from asyncmirror.testing import LoggedRequest, S3Server, ServerConfig, StoredObj
 from tests.acceptance.command import Site
 from tests.acceptance.servers import PATIENCE, Request
 from tests.soak.record import Record
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 BUCKET = "box"
@@ -27,6 +31,8 @@ class Strict:
     def __init__(self, server: S3Server, loop: asyncio.AbstractEventLoop) -> None:
         self._server = server
         self._loop = loop
+        self._past: list[Request] = []
+        self._restart: Future[None] | None = None
         self.site = Site(server.url, BUCKET)
 
     def do(self, function: Callable[[S3Server], T]) -> T:
@@ -40,17 +46,44 @@ class Strict:
     def settled(self) -> list[Request]:
         """All requests, once those of clients that are gone are over."""
 
-        async def idle() -> tuple[LoggedRequest, ...]:
+        async def idle() -> list[Request]:
             async with asyncio.timeout(PATIENCE):
                 while self._server.connections:  # noqa: ASYNC110  the server tells nobody when the last is gone
                     await asyncio.sleep(0.002)
-            return self._server.requests
+            return self._past + [_request(line) for line in self._server.requests]
 
-        return [_request(line) for line in asyncio.run_coroutine_threadsafe(idle(), self._loop).result(PATIENCE + 1)]
+        return asyncio.run_coroutine_threadsafe(idle(), self._loop).result(PATIENCE + 1)
+
+    def restart(self, after: int) -> None:
+        """Once it has answered so many more requests, end all its connections and stop listening; then go on, with its state.
+
+        It waits in the server's thread for as long as nobody asks that much.
+        """
+
+        async def restart() -> None:
+            await self._server.reached(len(self._server.requests) + after)
+            self._past += [_request(line) for line in self._server.requests]
+            self._server.reconfigure(port=self._server.port)
+            await self._server.__aexit__(None, None, None)
+            await self._server.__aenter__()
+
+        self.forget_restart()
+        self._restart = asyncio.run_coroutine_threadsafe(restart(), self._loop)
+
+    def forget_restart(self) -> None:
+        """No restart any more, if it has not come to that."""
+        if self._restart is not None:
+            self._restart.cancel()
+            self._restart = None
 
     def objects(self) -> dict[str, StoredObject]:
         """What the bucket holds."""
         return self.do(lambda server: dict(server.objects(BUCKET)))
+
+    def struck(self, since: int) -> Counter[str]:
+        """The faults that struck, by kind, since so many requests."""
+        lines = self.do(lambda server: server.requests)
+        return Counter(line.fault for line in lines[max(0, since - len(self._past)) :] if line.fault)
 
     def uploads(self) -> dict[str, dict[int, str]]:
         """The unfinished uploads: the ETags of their parts."""

@@ -5,9 +5,11 @@ line, exactly as the command does; what it saves is the start of an interpreter.
 """
 
 import contextlib
+import ctypes
 import functools
 import multiprocessing
 import os
+import struct
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -113,11 +115,23 @@ def _error(order: Order) -> Path:
     return order.home / f"{order.number}.err"
 
 
+def _become_ordinary() -> None:
+    """Let permissions hold for this process: root passes over them by two capabilities (capabilities(7))."""
+    if os.geteuid() == 0:
+        header = struct.pack("Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
+        libc = ctypes.CDLL(None, use_errno=True)
+        sets = ctypes.create_string_buffer(24)
+        assert libc.capget(header, sets) == 0, os.strerror(ctypes.get_errno())
+        effective, *others = struct.unpack("6I", sets.raw)
+        assert libc.capset(header, struct.pack("6I", effective & ~0b110, *others)) == 0, os.strerror(ctypes.get_errno())
+
+
 def _work(order: Order) -> None:
     """In the process: be the command."""
     from asyncmirror.cli.main import main  # noqa: PLC0415  the caller needs none of it
     from tests.soak.points import Points  # noqa: PLC0415
 
+    _become_ordinary()
     os.environ.clear()
     os.environ.update(order.environment)
     os.chdir(order.home)

@@ -23,7 +23,7 @@ _FIRST_ATTEMPTS = 7
 class Assembled(NamedTuple):
     """What to send requests to, the gauges of what was sent, and what the user should know of it."""
 
-    store: Store
+    store: RetryingStore
     limited: LimitedStore
     first: Store  # gives up sooner: for what is asked while somebody waits for the run to begin
     notices: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
-from asyncmirror.errors import StoreError, ThrottledError
+from asyncmirror.errors import StoreError, ThrottledError, UnreachableError
 from asyncmirror.model import (
     Algorithm,
     Body,
@@ -51,6 +51,10 @@ class RetryingStore:
         chance: Draws evenly from [0, 1).
         throttle: Tells for how long the store has asked for fewer requests. None: whoever asks wants an answer soon, whatever
             it is, and attempts that were turned away are charged like any other.
+
+    Attributes:
+        uncertain: Keys of which a CreateMultipartUpload failed, and may have made an upload all the same. Whoever has seen to
+            it takes the key out.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class RetryingStore:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        self.uncertain: set[str] = set()
         self._store = store
         self._patience = _Patience(tuning, clock, sleep, chance, throttle)
 
@@ -89,7 +94,15 @@ class RetryingStore:
 
     async def create_multipart_upload(self, key: str, algorithm: Algorithm, properties: Properties) -> str:
         """See `port.Store.create_multipart_upload`."""
-        return await self._try(self._store.create_multipart_upload, key, algorithm, properties)
+        return await self._try(self._create, key, algorithm, properties)
+
+    async def _create(self, key: str, algorithm: Algorithm, properties: Properties) -> str:
+        try:
+            return await self._store.create_multipart_upload(key, algorithm, properties)
+        except StoreError as error:
+            if error.retryable and not isinstance(error, (ThrottledError, UnreachableError)):
+                self.uncertain.add(key)
+            raise
 
     async def complete_multipart_upload(
         self, key: str, upload_id: str, receipts: Sequence[Receipt], size: int, checksum: Checksum

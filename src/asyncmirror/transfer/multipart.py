@@ -32,7 +32,7 @@ from asyncmirror.plan.decide import is_ours, reconcile
 from asyncmirror.plan.parts import Part, part_size, parts
 from asyncmirror.settings import MIB, Tuning, format_size
 from asyncmirror.source.read import OpenFile
-from asyncmirror.store.port import Store
+from asyncmirror.store.retry import RetryingStore
 from asyncmirror.transfer.budget import ByteBudget
 from asyncmirror.transfer.buffers import Buffers
 from asyncmirror.transfer.work import Ledger, Work
@@ -56,7 +56,7 @@ class Multipart:
 
     def __init__(
         self,
-        store: Store,
+        store: RetryingStore,
         ledger: Ledger,
         budget: ByteBudget,
         readers: Executor,
@@ -145,6 +145,9 @@ class Multipart:
         await self._ledger.commit(Abandon(work.directory, work.file.name))
         await self._ledger.commit(Begin(work.directory, work.file.name, opened.identity, intent))
         upload_id = await self._store.create_multipart_upload(work.key, intent.algorithm, make(nonce))
+        if work.key in self._store.uncertain:  # there may be a second upload: the intent is kept as one to be looked for
+            await self._ledger.commit(Abandon(work.directory, work.file.name))
+            self._store.uncertain.discard(work.key)
         upload = intent._replace(upload_id=upload_id)
         await self._ledger.commit(Begin(work.directory, work.file.name, opened.identity, upload))
         return _Progress(upload, {})

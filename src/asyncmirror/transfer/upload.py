@@ -36,7 +36,7 @@ from asyncmirror.settings import Secrets, Settings
 from asyncmirror.source.beneath import Beneath, classify, identity_of
 from asyncmirror.source.filesystem import is_local, kind
 from asyncmirror.source.read import OpenFile, Whole, read_whole
-from asyncmirror.store.port import Store
+from asyncmirror.store.retry import RetryingStore
 from asyncmirror.transfer.adopt import is_equal
 from asyncmirror.transfer.budget import ByteBudget
 from asyncmirror.transfer.guard import Guard
@@ -53,7 +53,7 @@ _OUTCOMES = ((ChangedError, Outcome.CHANGED), (SourceError, Outcome.UNREADABLE),
 class Uploader:
     """Carries works out. One for a run; `run` is called by several tasks at once."""
 
-    def __init__(self, settings: Settings, beneath: Beneath, store: Store, ledger: Ledger, readers: Executor) -> None:
+    def __init__(self, settings: Settings, beneath: Beneath, store: RetryingStore, ledger: Ledger, readers: Executor) -> None:
         self.draining = False
         self.hops = Hops(local=is_local(kind(settings.source)))
         self._settings = settings

@@ -1,0 +1,15 @@
+"""The state machine, for some seconds. scripts/soak plays it for as long as one likes."""
+
+import secrets
+from pathlib import Path
+
+from tests.soak.account import Account
+from tests.soak.machine import play
+from tests.soak.strict import strict
+
+
+def test_whatever_happens_in_whatever_order_the_promises_hold(tmp_path: Path) -> None:
+    account, seed = Account(), secrets.randbits(32)
+    with strict() as server:
+        play(server, account, tmp_path, seed, games=5, steps=12)
+    assert account.runs >= 5, f"seed {seed}"
