@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import boto3
 import pytest
 
-from asyncmirror.errors import CredentialsError, ServerFaultError
+from asyncmirror.errors import CredentialsError, ThrottledError
 from asyncmirror.model import Visibility
 from asyncmirror.settings import Connection, ObjectOptions
 from asyncmirror.store.public import Block, Signs, judge
@@ -102,7 +102,7 @@ async def test_a_server_in_trouble_is_asked_again() -> None:
     broken = FaultPlan((Fault("GetBucketAcl", Kind.STATUS, status=503, code="ServiceUnavailable"),))
     config = ServerConfig(buckets=("box",), access={"box": Access()}, faults=broken)
     async with S3Server(config) as server, opened(server.url) as store:
-        with pytest.raises(ServerFaultError):
+        with pytest.raises(ThrottledError):
             await store.visibility()
 
 
