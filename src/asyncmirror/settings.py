@@ -118,6 +118,7 @@ class ObjectOptions:
     content_type: str | None = None
     metadata: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     algorithm: Algorithm = Algorithm.CRC64NVME
+    overwrite: bool = True  # False: an object that is there already is left as it is
 
     def __post_init__(self) -> None:
         own = sorted(set(map(str.lower, self.metadata)) & _OWN_METADATA)

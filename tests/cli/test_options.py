@@ -81,6 +81,7 @@ EXAMPLES: Mapping[str, Example] = {
     "json": ON,
     "quiet": ON,
     "no-probe": OFF,
+    "no-overwrite": OFF,
     "no-progress": OFF,
     "log-level": Example("debug", "debug", "info", "info", "loud"),
 }

@@ -16,7 +16,7 @@ from asyncmirror.doctor.finding import Finding, Level, exit_code, ok, problem, w
 from asyncmirror.doctor.question import Question
 from asyncmirror.settings import Connection, Destination
 from asyncmirror.testing import Credentials, Fault, FaultPlan, Kind, S3Server, ServerConfig
-from asyncmirror.testing.profiles import RGW, STRICT
+from asyncmirror.testing.profiles import RGW, STORAGEGRID, STRICT
 
 PLACE = Destination("bucket", "pre")
 pytestmark = pytest.mark.usefixtures("alone")
@@ -76,6 +76,7 @@ async def test_a_store_without_fault_has_no_problem_and_keeps_nothing(tmp_path: 
         assert not server.objects("bucket")
 
 
+@pytest.mark.hazard(12)
 async def test_what_a_store_does_not_verify_is_a_warning_and_nothing_at_all_a_problem() -> None:
     async with S3Server(ServerConfig(profile=RGW)) as server:
         found = await look(asking(server))
@@ -86,6 +87,15 @@ async def test_what_a_store_does_not_verify_is_a_warning_and_nothing_at_all_a_pr
         found = await look(asking(server))
         assert problems(found) == {"bytes", "multipart"}
         assert exit_code(found.values()) == 3
+
+
+@pytest.mark.hazard(21)
+async def test_a_store_that_overwrites_whatever_it_is_told_is_a_warning() -> None:
+    async with S3Server(ServerConfig(profile=STORAGEGRID)) as server:
+        found = await look(asking(server))
+        assert found["no overwriting"].level is found["… of parts"].level is Level.WARNING
+        assert "If-None-Match is ignored by PutObject" in found["no overwriting"].found
+        assert exit_code(found.values()) == 0
 
 
 async def test_no_write_writes_nothing() -> None:

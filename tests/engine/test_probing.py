@@ -117,9 +117,9 @@ async def test_what_is_missing_is_told_in_every_run(home: Home) -> None:
     assert home.probed().count("GetObject") == 1
 
 
+@pytest.mark.hazard(12)
 @pytest.mark.parametrize("loops", [1, 2])
 async def test_a_store_that_does_not_keep_bytes_ends_the_run_with_nothing_complete(home: Home, loops: int) -> None:
-    """Hazard 12."""
     home.server.reconfigure(profile=FRAMING)
     home.fill(500)
     (home.tree / "large").write_bytes(bytes(9 * MIB))

@@ -92,6 +92,7 @@ async def test_a_sync_asks_seven_questions_and_touches_nothing_but_its_own_place
         assert not server.objects("bucket")
 
 
+@pytest.mark.hazard(21)
 async def test_whether_it_can_be_told_not_to_overwrite_is_asked_when_it_matters() -> None:
     for profile, answer in ((STRICT, Answer.YES), (STORAGEGRID, Answer.NO)):
         async with S3Server(ServerConfig(profile=profile)) as server, wired(server.url) as wire:
@@ -100,8 +101,8 @@ async def test_whether_it_can_be_told_not_to_overwrite_is_asked_when_it_matters(
             assert not server.objects("bucket")
 
 
+@pytest.mark.hazard(12)
 async def test_a_store_that_stores_framing_as_data_is_found() -> None:
-    """Hazard 12."""
     async with S3Server(ServerConfig(profile=FRAMING)) as server, wired(server.url) as wire:
         probed = await Probe(wire, "", "nonce", OBJECTS).brief(CRC)
         verdict = probed.guarantees.of(names.KEEPS_BYTES)

@@ -97,6 +97,7 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
             "NAME",
             "crc64nvme (the default), crc32c, crc32, sha256 or sha1",
         ),
+        Option(("--no-overwrite",), "objects.overwrite", read.negated, "", "refuse files whose key has an object already"),
     ),
     "tuning": (
         Option(("--concurrency",), "tuning.concurrency", read.count, "N", f"requests at once (default: {_TUNING.concurrency})"),

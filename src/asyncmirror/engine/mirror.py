@@ -84,6 +84,8 @@ class Mirror:
             self._store: Assembled = await resources.enter_async_context(assemble(settings, self._own_store))
             await self._check_bucket()
             self._probing = Probing(settings, self._journal, self._store)
+            if self._own_store is None:
+                await self._probing.check_conditions()
         except BaseException:
             await resources.aclose()
             raise

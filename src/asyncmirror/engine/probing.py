@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable
 
-from asyncmirror.errors import BucketError
+from asyncmirror.errors import BucketError, UsageError
 from asyncmirror.journal import queries
 from asyncmirror.journal.changes import Remember
 from asyncmirror.journal.writer import Journal
@@ -24,6 +24,8 @@ from asyncmirror.store.probe.scratch import Asking
 HOLDS = 7 * 86400.0
 """Seconds after which a store is asked again: it may have been replaced or put right."""
 _FOUND, _NONCE = "guarantees", "probe"
+_CONDITIONS = (names.CONDITIONAL_PUT, names.CONDITIONAL_COMPLETE)
+_REMEDY = "without the flag an object that is there is overwritten; give the mirror a prefix of its own instead"
 _MORE = "asyncmirror doctor tells more"
 
 
@@ -67,6 +69,26 @@ class Probing:
             )
         return self._known
 
+    async def check_conditions(self) -> None:
+        """Make sure that a run that must not overwrite can be kept from it; who gave ``--no-probe`` vouches for the store.
+
+        Raises:
+            UsageError: The store ignores the condition, or nobody can tell.
+            BucketError, JournalError: As `find`.
+        """
+        if self._settings.objects.overwrite or not self._settings.probe or self._settings.dry_run:
+            return
+        known = await self.find()
+        for name in _CONDITIONS:
+            if known.lacks(name):
+                raise UsageError(f"--no-overwrite can't be kept here: {names.TABLE[name].missing}", hint=_REMEDY)
+            if not known.gives(name):
+                why = known.of(name).why or "it could not be tried"
+                raise UsageError(
+                    f"whether this store can be told not to overwrite is not known: {why}",
+                    hint="asyncmirror doctor tells more; --no-probe takes your word for it",
+                )
+
     async def _find(self) -> Guarantees:
         if self._store.amazon:
             return Guarantees.documented()
@@ -84,6 +106,8 @@ class Probing:
 
     def _holds(self, known: Guarantees) -> bool:
         """Whether an answer on record is young enough, says what this run must know, and lets it go on."""
+        if not (self._settings.objects.overwrite or set(_CONDITIONS) <= known.verdicts.keys()):
+            return False
         young = 0 <= self._clock() - known.at < HOLDS
         told = not known.verdicts or names.verifies(self._algorithm) in known.verdicts
         return young and told and not known.lacks(names.KEEPS_BYTES)
@@ -94,7 +118,7 @@ class Probing:
         await self._keep(_NONCE, nonce)
         signed = self._settings.connection.sign_request
         self._probe = Probe(wire, self._settings.destination.prefix, nonce, self._settings.objects, signed=signed)
-        probed = await self._probe.brief(self._algorithm)
+        probed = await self._probe.brief(self._algorithm, conditional=not self._settings.objects.overwrite)
         for key in probed.left:
             self.notices.append(f"{key!r}, made to see what this store verifies, could not be removed: remove it")
         if not probed.interrupted:

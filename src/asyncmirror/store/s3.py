@@ -55,6 +55,7 @@ class S3Store:
         self._max_connections = max_connections + _SPARE_CONNECTIONS
         self._payer = values.payer(objects)
         self._new = values.new(objects)
+        self._condition = values.condition(objects)
         self._stack = AsyncExitStack()
         self._session: Session | None = None
         self._opening = asyncio.Lock()
@@ -91,6 +92,7 @@ class S3Store:
             Metadata=properties.metadata,
             **values.digest(checksum),
             **self._new,
+            **self._condition,
         )
         return await self._call("PutObject", key, request, values.read_stored)
 
@@ -133,6 +135,7 @@ class S3Store:
             MultipartUpload={"Parts": [values.completed(receipt) for receipt in receipts]},
             **values.whole(checksum),
             **self._payer,
+            **self._condition,
         )
         return await self._call("CompleteMultipartUpload", key, request, values.read_completed)
 

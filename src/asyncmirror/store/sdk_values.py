@@ -48,6 +48,12 @@ class New(Payer, total=False):
     ACL: "ObjectCannedACLType"
 
 
+class Condition(TypedDict, total=False):
+    """On what condition an object is written."""
+
+    IfNoneMatch: str
+
+
 class Digest(TypedDict, total=False):
     """A checksum."""
 
@@ -115,6 +121,11 @@ def new(objects: ObjectOptions) -> New:
         "RequestPayer": objects.request_payer,
     }
     return cast("New", _given(named))
+
+
+def condition(objects: ObjectOptions) -> Condition:
+    """The parameter of PutObject and CompleteMultipartUpload that keeps what is there."""
+    return Condition() if objects.overwrite else {"IfNoneMatch": "*"}
 
 
 def digest(checksum: Checksum) -> Digest:

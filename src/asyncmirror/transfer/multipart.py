@@ -19,6 +19,7 @@ from asyncmirror.errors import (
     AsyncmirrorError,
     ChangedError,
     CorruptedError,
+    PreconditionError,
     RefusedError,
     SourceError,
     StoreError,
@@ -27,14 +28,15 @@ from asyncmirror.errors import (
     first,
 )
 from asyncmirror.journal.changes import Abandon, Begin, Receive, Supersede
-from asyncmirror.model import Algorithm, Checksum, Completed, Properties, Receipt, Upload
+from asyncmirror.model import Checksum, Completed, Properties, Receipt, Upload
 from asyncmirror.plan.decide import is_ours, reconcile
 from asyncmirror.plan.parts import Part, part_size, parts
-from asyncmirror.settings import MIB, Tuning, format_size
+from asyncmirror.settings import MIB, ObjectOptions, Tuning, format_size
 from asyncmirror.source.read import OpenFile
 from asyncmirror.store.retry import RetryingStore
 from asyncmirror.transfer.budget import ByteBudget
 from asyncmirror.transfer.buffers import Buffers
+from asyncmirror.transfer.conditional import is_conflict, own, refuse_taken
 from asyncmirror.transfer.work import Ledger, Work
 
 _OF_NOTHING = hashlib.md5(b"", usedforsecurity=False).hexdigest()
@@ -61,7 +63,7 @@ class Multipart:
         budget: ByteBudget,
         readers: Executor,
         tuning: Tuning,
-        algorithm: Algorithm,
+        objects: ObjectOptions,
         draining: Callable[[], bool],
     ) -> None:
         self._store = store
@@ -69,7 +71,8 @@ class Multipart:
         self._budget = budget
         self._readers = readers
         self._tuning = tuning
-        self._algorithm = algorithm
+        self._algorithm = objects.algorithm
+        self._overwrite = objects.overwrite
         self._draining = draining
         self._active = 0
         self._buffers = Buffers()
@@ -98,10 +101,17 @@ class Multipart:
             found = await self._resume(work, opened)
             if isinstance(found, Completed):
                 return found
+            if found is None and not self._overwrite:
+                await refuse_taken(self._store, work.key)  # sooner than the store would, which is asked by Complete
             progress = found or await self._begin(work, opened, make)
             try:
                 return await self._finish(work, opened, progress, sent)
             except UploadGoneError:  # a lifecycle rule or a person aborted it: once more, from the start
+                sent(-sum(receipt.size for receipt in progress.receipts.values()))
+                return await self._finish(work, opened, await self._begin(work, opened, make), sent)
+            except PreconditionError as error:
+                if not is_conflict(error):
+                    raise
                 sent(-sum(receipt.size for receipt in progress.receipts.values()))
                 return await self._finish(work, opened, await self._begin(work, opened, make), sent)
         finally:
@@ -187,6 +197,10 @@ class Multipart:
             if isinstance(error, CorruptedError):
                 await self._give_up(work, upload)  # the same parts would be refused for ever
             confirmed = None if error.fatal else await self._confirm(work, opened, progress)
+            if confirmed is None and isinstance(error, PreconditionError) and not is_conflict(error):
+                await self._give_up(work, upload)
+                remote = await own(self._store, work.key, upload.nonce, size, whole)
+                confirmed = Completed(opened.identity, whole, remote.etag, upload.part_size)
             if confirmed is None:
                 raise
             return confirmed

@@ -39,6 +39,7 @@ from asyncmirror.source.read import OpenFile, Whole, read_whole
 from asyncmirror.store.retry import RetryingStore
 from asyncmirror.transfer.adopt import is_equal
 from asyncmirror.transfer.budget import ByteBudget
+from asyncmirror.transfer.conditional import put_object
 from asyncmirror.transfer.guard import Guard
 from asyncmirror.transfer.multipart import Drained, Multipart, differs, is_of_nothing
 from asyncmirror.transfer.work import Ledger, Work
@@ -65,7 +66,7 @@ class Uploader:
         self._guard = Guard(settings, store, ledger.notice)
         self._budget = ByteBudget(settings.tuning.max_memory)
         self._multipart = Multipart(
-            store, ledger, self._budget, readers, settings.tuning, self._algorithm, lambda: self.draining
+            store, ledger, self._budget, readers, settings.tuning, settings.objects, lambda: self.draining
         )
         self._run = secrets.token_hex(4)
         self._count = 0
@@ -147,14 +148,13 @@ class Uploader:
             if work.record.completed is not None:
                 await self._ledger.commit(Supersede(work.directory, work.file.name))
             self._count += 1
-            stored = await self._store.put_object(
-                work.key, data, checksum, self._properties(work, f"{self._run}{self._count:08x}")
-            )
+            nonce = f"{self._run}{self._count:08x}"
+            stored = await put_object(self._store, work.key, data, checksum, self._properties(work, nonce), nonce)
             if differs(stored.checksum, checksum):
                 raise CorruptedError("the store's checksum of the object is another", op="PutObject", path=work.key)
             if is_of_nothing(stored.etag, len(data)):
                 raise CorruptedError("the store took none of the file's bytes", op="PutObject", path=work.key)
-        except (StoreError, SecretError) as error:
+        except (StoreError, SecretError, RefusedError) as error:
             await self._failed(work, error)
         else:
             self._complete(work, Completed(identity, checksum, stored.etag, 0))

@@ -6,6 +6,7 @@ before it is known that it can be removed. Knows nothing of what is found out wi
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from asyncmirror.errors import StoreError
@@ -52,7 +53,7 @@ class Scratch:
         self.fault = ""
         self._wire = wire
         self._base = "/".join(part for part in (prefix, PLACE, nonce) if part) + "/"
-        self._headers = {name: value for name, value in object_headers(objects).items() if name != "x-amz-storage-class"}
+        self._headers = object_headers(replace(objects, storage_class=None, overwrite=True))
         self._payer = {name: value for name, value in self._headers.items() if name == "x-amz-request-payer"}
         self._made: dict[str, set[str]] = {}
         self._uploads: dict[str, str] = {}

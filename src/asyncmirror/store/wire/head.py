@@ -27,6 +27,7 @@ class Form(NamedTuple):
 def object_headers(options: ObjectOptions) -> dict[str, str]:
     """The headers that every PutObject has by what the user asked for."""
     chosen = {
+        "if-none-match": None if options.overwrite else "*",
         "x-amz-acl": options.acl,
         "x-amz-request-payer": options.request_payer,
         "x-amz-server-side-encryption": options.sse,
