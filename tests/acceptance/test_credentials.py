@@ -66,15 +66,20 @@ def command_lines(running: Running) -> list[bytes]:
     return [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes(running.process.pid)]
 
 
-@pytest.fixture
-def planted(home: Path) -> Iterator[tuple[Server, Runner, Site]]:
-    """A server that takes the planted key with its token only, and a run's environment with them; the first part is held up."""
-    held = {"op": "UploadPart", "kind": "delay", "seconds": 1.5, "at": [1]}
+@pytest.fixture(scope="module")
+def keyed() -> Iterator[Server]:
+    """A server that takes the planted key with its token only; every file's first part is held up."""
+    held = {"op": "UploadPart", "kind": "delay", "seconds": 1.5, "part": 1}
     keys = ("--secret-key", SECRET, "--session-token", TOKEN, "--faults", json.dumps({"faults": [held]}))
     with serve("asyncmirror.testing", "--bucket", "box", *keys) as server:
-        site = Site(server.url, "box", secret_key=SECRET)
-        environment = site.environment(home) | {"AWS_SESSION_TOKEN": TOKEN}
-        yield server, Runner(home, environment), site
+        yield server
+
+
+@pytest.fixture
+def planted(keyed: Server, home: Path) -> tuple[Server, Runner, Site]:
+    """That server, a run's environment with all that it takes, and the site."""
+    site = Site(keyed.url, "box", secret_key=SECRET)
+    return keyed, Runner(home, site.environment(home) | {"AWS_SESSION_TOKEN": TOKEN}), site
 
 
 @pytest.fixture
@@ -101,8 +106,9 @@ def ended(runner: Runner, *arguments: str | Path, environment: Mapping[str, str]
 def test_a_run_that_goes_well(planted: tuple[Server, Runner, Site], tree: Path, home: Path, loops: str) -> None:
     server, runner, site = planted
     journal = home / "journal"
+    before = len(server.requests)
     with runner.start(*sync(tree, site, journal, *PARTS, "--loops", loops)) as running:
-        assert server.wait(lambda requests: any(request.op == "CreateMultipartUpload" for request in requests))
+        assert server.wait(lambda requests: any(request.op == "CreateMultipartUpload" for request in requests[before:]))
         lines = command_lines(running)
         assert len(lines) >= int(loops)
         assert_clean(b"\n".join(lines), "/proc/PID/cmdline")
@@ -124,7 +130,6 @@ FAILURES = {
     "a key with a line break": ({"AWS_SECRET_ACCESS_KEY": SECRET + "\n"}, 4, "line break"),
     "nobody listens": ({"AWS_ENDPOINT_URL": f"http://{CLOSED}"}, 4, "refused"),
     "a login in the endpoint": ({"AWS_ENDPOINT_URL": f"http://{LOGIN}@{CLOSED}"}, 2, "must not carry credentials"),
-    "a login in the S3 endpoint": ({"AWS_ENDPOINT_URL_S3": f"https://{LOGIN}@{CLOSED}"}, 2, "must not carry credentials"),
     "a login in the endpoint that is no URL": ({"AWS_ENDPOINT_URL": f"{LOGIN}@{CLOSED}"}, 2, "endpoint"),
     "a proxy that is not there": ({"HTTP_PROXY": f"http://{LOGIN}@{CLOSED}"}, 4, "proxy"),
     "a proxy that is no URL": ({"HTTP_PROXY": f"{LOGIN}@{CLOSED}:x"}, 4, "//[hidden]@"),
@@ -142,19 +147,6 @@ def test_a_run_that_can_not_begin(planted: tuple[Server, Runner, Site], tree: Pa
     assert_nothing_left(home)
 
 
-def test_a_login_in_the_configuration_file(
-    planted: tuple[Server, Runner, Site], tree: Path, home: Path, tmp_path: Path
-) -> None:
-    _, runner, site = planted
-    config = tmp_path / "config"
-    config.write_text(f"[default]\nendpoint_url = http://{LOGIN}@{CLOSED}\n", encoding="utf-8")
-    environment = {"AWS_CONFIG_FILE": str(config), "AWS_ENDPOINT_URL": ""}
-    code, said = ended(runner, *sync(tree, site, home / "journal", *PARTS), environment=environment)
-    assert code == 2, said
-    assert "must not carry credentials" in said
-    assert_nothing_left(home)
-
-
 def test_keys_of_a_file(planted: tuple[Server, Runner, Site], tree: Path, home: Path, tmp_path: Path) -> None:
     """Not in the environment, so that nobody may rely on knowing their values."""
     _, runner, site = planted
@@ -169,7 +161,7 @@ def test_keys_of_a_file(planted: tuple[Server, Runner, Site], tree: Path, home: 
     assert_nothing_left(home)
 
 
-@pytest.mark.parametrize(("level", "loops"), [("debug", "1"), ("warning", "1"), ("debug", "2"), ("warning", "2")])
+@pytest.mark.parametrize(("level", "loops"), [("debug", "1"), ("debug", "2"), ("warning", "2")])
 def test_a_bug(planted: tuple[Server, Runner, Site], tree: Path, home: Path, tmp_path: Path, level: str, loops: str) -> None:
     _, runner, site = planted
     (tmp_path / "bug").mkdir()
