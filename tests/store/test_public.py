@@ -99,7 +99,7 @@ async def test_a_question_that_the_store_does_not_know_is_no_failure() -> None:
 
 
 async def test_a_server_in_trouble_is_asked_again() -> None:
-    broken = FaultPlan((Fault("GetBucketAcl", Kind.STATUS, status=500, code="InternalError"),))
+    broken = FaultPlan((Fault("GetBucketAcl", Kind.STATUS, status=503, code="ServiceUnavailable"),))
     config = ServerConfig(buckets=("box",), access={"box": Access()}, faults=broken)
     async with S3Server(config) as server, opened(server.url) as store:
         with pytest.raises(ThrottledError):
