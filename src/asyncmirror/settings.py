@@ -223,6 +223,22 @@ def check_endpoint(text: str) -> str:
     return text
 
 
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """One run of `verify`: which mirror, and how deep the look is."""
+
+    destination: Destination
+    journal: Path
+    source: Path | None = None  # None: the one that the journal has on record
+    connection: Connection = Connection()
+    objects: ObjectOptions = field(default_factory=ObjectOptions)
+    tuning: Tuning = Tuning()
+    deep: bool = False  # read the source again
+    download: bool = False  # read the objects
+    repair: bool = False  # have the next sync send what is missing or different
+    ignore_extra: bool = False  # what the journal does not know is nobody's fault
+
+
 def parse_size(text: str) -> int:
     """Read a size with its unit, ``64MiB``, ``64M`` (both 1024-based, as aws-cli and s5cmd do) or ``64MB`` (1000-based).
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 import asyncmirror
 from asyncmirror.cli import stdout
 from asyncmirror.cli.gather import Invocation, add_options, from_environment, gather
-from asyncmirror.cli.options import NO_WRITE, OPTIONS
+from asyncmirror.cli.options import NO_WRITE, OPTIONS, VERIFY
 from asyncmirror.cli.stderr import complain
 from asyncmirror.errors import AsyncmirrorError, UsageError
 
@@ -32,6 +32,13 @@ _DOCTOR_OPTIONS = {
     title: tuple(option for option in group if option.field.partition(".")[0] in ("connection", "objects", "tuning", "output"))
     for title, group in OPTIONS.items()
 } | {"behaviour": (NO_WRITE, *(option for option in OPTIONS["behaviour"] if option.name == "journal"))}
+_VERIFY_TUNING = ("concurrency", "readers", "max-memory", "request-timeout", "max-attempts", "retry-window")
+_VERIFY_OPTIONS = {
+    "connection": (*OPTIONS["connection"], *(option for option in OPTIONS["objects"] if option.name == "request-payer")),
+    "tuning": tuple(option for option in OPTIONS["tuning"] if option.name in _VERIFY_TUNING),
+    "behaviour": (*VERIFY, *(option for option in OPTIONS["behaviour"] if option.name == "journal")),
+    "output": OPTIONS["output"],
+}
 _BUG = 4
 _INTERRUPTED = 130
 
@@ -81,6 +88,17 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument("places", metavar="s3://BUCKET[/PREFIX] SOURCE", nargs="*", help="as they would be given to sync")
     add_options(doctor, _DOCTOR_OPTIONS)
     doctor.set_defaults(run=_doctor)
+    verify = commands.add_parser(
+        "verify",
+        help="say whether all that was mirrored is in the bucket",
+        usage="asyncmirror verify [OPTIONS] s3://BUCKET[/PREFIX] [SOURCE]",
+        epilog="SOURCE or --journal is needed where several journals are of one destination. Nothing is written to the bucket.",
+        allow_abbrev=False,
+    )
+    verify.add_argument("destination", metavar="s3://BUCKET[/PREFIX]", help="as it was given to sync")
+    verify.add_argument("source", metavar="SOURCE", nargs="?", help="as it was given to sync")
+    add_options(verify, _VERIFY_OPTIONS)
+    verify.set_defaults(run=_verify)
     return top
 
 
@@ -136,6 +154,19 @@ def _doctor(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     redact = logs.Redactor(environ)
     logs.configure(gathered.output().log_level, redact)
     return doctor.run(gathered, arguments.places, redact)
+
+
+def _verify(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    gathered = gather(
+        arguments.given, from_environment((option for group in _VERIFY_OPTIONS.values() for option in group), environ)
+    )
+    stdout.need()
+
+    from asyncmirror.cli import logs, meter, verify  # noqa: PLC0415  lazily: see above
+
+    output = gathered.output()
+    logs.configure(output.log_level, logs.Redactor(environ))
+    return verify.run(verify.asked(gathered, arguments.destination, arguments.source), output, meter.choose(output, environ))
 
 
 def _bug(error: Exception) -> None:

@@ -201,3 +201,11 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
 
 NO_WRITE = Option(("--no-write",), "doctor.write", read.negated, "", "write nothing, not even to see what the store verifies")
 """Only `doctor` knows it."""
+
+VERIFY: tuple[Option, ...] = (
+    Option(("--deep",), "verify.deep", read.switch, "", "read the source again and compare it with the checksums on record"),
+    Option(("--download",), "verify.download", read.switch, "", "read the objects too and compare them in the same way"),
+    Option(("--repair",), "verify.repair", read.switch, "", "have the next sync send what is missing or different"),
+    Option(("--ignore-extra",), "verify.ignore_extra", read.switch, "", "pass over objects that the journal does not know"),
+)
+"""Only `verify` knows them."""

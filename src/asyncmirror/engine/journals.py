@@ -23,9 +23,21 @@ def belongs(source: Path, destination: Destination, connection: Connection) -> B
 
 def default_journal(of: Belongs) -> Path:
     """Where the journal is kept when nobody said where: ``$XDG_STATE_HOME/asyncmirror/SOURCE--BUCKET-PREFIX-HASH.sqlite``."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(state) if os.path.isabs(state) else Path("~/.local/state").expanduser()
     digest = hashlib.sha256("\0".join(of).encode()).hexdigest()[:12]
     source = _UNFIT.sub("-", os.path.basename(of.source)).strip("-.")[:40] or "root"
-    destination = _UNFIT.sub("-", of.destination.removeprefix("s3://")).strip("-.")[:60]
-    return base / "asyncmirror" / f"{source}--{destination}-{digest}.sqlite"
+    return _base() / f"{source}--{_told(of.destination)}-{digest}.sqlite"
+
+
+def journals_of(destination: Destination) -> list[Path]:
+    """The journals kept where nobody said where that have the name of this destination; another store's may be among them."""
+    return sorted(_base().glob(f"*--{_told(str(destination))}-{'[0-9a-f]' * 12}.sqlite"))
+
+
+def _base() -> Path:
+    state = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(state) if os.path.isabs(state) else Path("~/.local/state").expanduser()) / "asyncmirror"
+
+
+def _told(destination: str) -> str:
+    """The part of a journal's name that tells the destination."""
+    return _UNFIT.sub("-", destination.removeprefix("s3://")).strip("-.")[:60]

@@ -42,6 +42,23 @@ class Belongs(NamedTuple):
     endpoint: str
 
 
+def refuse_other(on_record: Mapping[str, str], belongs: Belongs, path: Path) -> None:
+    """See that a journal is of the destination that is meant; its source may be another mount's.
+
+    Raises:
+        UsageError: It is not.
+        JournalError: It does not say what it is of.
+    """
+    if not on_record.keys() >= set(Belongs._fields):
+        raise translate_damage(path, "it does not say what it is of")
+    if any(on_record[key] != getattr(belongs, key) for key in ("destination", "endpoint")):
+        raise UsageError(
+            f"the journal {os.fspath(path)!r} belongs to {on_record['destination']}"
+            f" at {on_record['endpoint'] or 'AWS'}, not to {belongs.destination} at {belongs.endpoint or 'AWS'}",
+            hint="give this destination a --journal of its own",
+        )
+
+
 class _Job(NamedTuple):
     function: Callable[[sqlite3.Connection], object]
     future: "Future[object]"
@@ -96,15 +113,8 @@ class Journal:
         connection = self._connection
         try:
             on_record = queries.meta(connection)
-            if on_record and not on_record.keys() >= set(Belongs._fields):
-                raise translate_damage(self.path, "it does not say what it is of")
-            for key in ("destination", "endpoint"):
-                if on_record and on_record[key] != getattr(belongs, key):
-                    raise UsageError(
-                        f"the journal {os.fspath(self.path)!r} belongs to {on_record['destination']}"
-                        f" at {on_record['endpoint'] or 'AWS'}, not to {belongs.destination} at {belongs.endpoint or 'AWS'}",
-                        hint="give this destination a --journal of its own",
-                    )
+            if on_record:
+                refuse_other(on_record, belongs, self.path)
             last = connection.execute("SELECT host, boot, ended FROM run ORDER BY id DESC LIMIT 1").fetchone()
             here = (socket.gethostname(), _boot())
             # A killed process can't damage the file, a machine that went down may.

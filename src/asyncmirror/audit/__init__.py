@@ -1,0 +1,1 @@
+"""Journal, listing and source held against each other: whether all is there, and what is there already."""

@@ -1,0 +1,228 @@
+"""`verify`: whether all that the journal calls complete is in the bucket, and nothing else.
+
+Owns the pass: rows in key order from the journal's thread, cut into ranges; tasks that list ranges, several at once, and where
+it is asked for, read what is there; what they find, as it is found; and the account at the end. Nothing in the bucket is
+written. `repair` makes the journal forget what is missing or different, once the pass went through to its end, so that the next
+sync sends it with its own options. Memory: a thousand rows for each task, whatever the size of tree and bucket.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from asyncmirror.audit.contents import Contents
+from asyncmirror.audit.listing import PAGE, Range, Ranges
+from asyncmirror.audit.merge import Finding, Verdict, judge
+from asyncmirror.errors import AsyncmirrorError, BucketError, StoreError, UnreachableError, first
+from asyncmirror.journal import queries, reader
+from asyncmirror.journal.ordered import Kept, ordered
+from asyncmirror.journal.schema import translate
+from asyncmirror.journal.writer import Belongs
+from asyncmirror.plan import keys
+from asyncmirror.settings import Verification
+from asyncmirror.source.beneath import Beneath
+from asyncmirror.source.filesystem import threads
+from asyncmirror.store.assemble import Assembled, assemble
+from asyncmirror.store.port import Store
+
+T = TypeVar("T")
+_RANGES = 16
+"""Ranges looked at together; each is one request at a time."""
+_FINDINGS = 4_000
+_PATIENCE = 30.0
+"""Seconds in which the store must have answered before the pass begins: somebody is waiting."""
+_REPAIRED = frozenset({Verdict.MISSING, Verdict.DIFFERENT})
+INCOMPLETE = 3
+
+
+class Gauge(NamedTuple):
+    """How far a pass is: objects looked at, of how many on record, those not as they should be, bytes read."""
+
+    looked: int = 0
+    objects: int = 0
+    amiss: int = 0
+    bytes_read: int = 0
+    seconds: float = 0.0
+
+
+class Report(NamedTuple):
+    """What a pass came to. `repaired` counts objects that the next sync is to send."""
+
+    counts: Mapping[Verdict, int]
+    account: reader.Account
+    repaired: int
+    requests: int
+    seconds: float
+    exit_code: int
+
+
+class Verifier:
+    """One pass. ``async for found in Verifier(asked, of).run()``: findings that are not equal, a `Report` last."""
+
+    def __init__(self, asked: Verification, of: Belongs, store: Store | None = None) -> None:
+        """Prepare; nothing is opened yet.
+
+        Args:
+            asked: What to look at.
+            of: What the journal must be of.
+            store: A store of one's own, undecorated; None: the S3 bucket that is asked for.
+        """
+        self._asked = asked
+        self._of = of
+        self._own_store = store
+        self._counts: Counter[Verdict] = Counter()
+        self._account = reader.Account(0, 0, 0, 0, ended=True)
+        self._contents: Contents | None = None
+        self._left = False  # nobody takes what is found any more
+        self._began = time.monotonic()
+        self._journal = ThreadPoolExecutor(1, "journal")
+        self._ranges: asyncio.Queue[Range | None] = asyncio.Queue(_RANGES)
+        self._found: asyncio.Queue[Finding | None] = asyncio.Queue(_FINDINGS)
+
+    def gauge(self) -> Gauge:
+        """How far it is."""
+        looked = self._counts.total()
+        amiss = looked - self._counts[Verdict.EQUAL] - (self._counts[Verdict.EXTRA] if self._asked.ignore_extra else 0)
+        read = self._contents.bytes_read if self._contents else 0
+        return Gauge(looked, self._account.objects, amiss, read, time.monotonic() - self._began)
+
+    async def run(self) -> AsyncGenerator[Finding | Report, None]:
+        """Look.
+
+        Raises:
+            UsageError: There is no such journal, or the source is none.
+            JournalError: The journal is in use, or can't be read.
+            StoreError: The bucket could not be looked at, or its listing is not to be trusted; always a fatal one.
+        """
+        async with AsyncExitStack() as stack:
+            stack.callback(self._journal.shutdown, cancel_futures=True)
+            connection = await self._in_journal(stack.enter_context, reader.reading(self._asked.journal, self._of))
+            stack.callback(self._journal.shutdown, cancel_futures=True)  # before the connection is closed
+            self._account = await self._in_journal(reader.account, connection)
+            store = await stack.enter_async_context(assemble(self._asked, self._own_store))
+            await self._reach(store)
+            self._contents = await self._open_contents(stack, store, connection)
+            task = asyncio.create_task(self._pass(connection, store))
+            try:
+                while (finding := await self._found.get()) is not None:
+                    yield finding
+                await task
+            finally:
+                self._left = True
+                task.cancel()
+                await asyncio.wait([task])
+            repaired = await self._in_journal(reader.forget, connection) if self._asked.repair else 0
+            report = self._report(repaired, store.limited.requests)
+        yield report
+
+    async def _in_journal(self, function: Callable[..., T], *arguments: object) -> T:
+        """Call something in the one thread that uses the journal's connection."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._journal, function, *arguments)
+        except sqlite3.Error as error:
+            raise translate(error, self._asked.journal) from None
+
+    async def _reach(self, store: Assembled) -> None:
+        where = str(self._asked.destination)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await store.first.check_bucket(self._asked.destination.prefix)
+        except TimeoutError:
+            hint = "check --endpoint-url and the network"
+            raise UnreachableError(f"the store did not answer within {_PATIENCE:.0f} s", path=where, hint=hint) from None
+        except StoreError as error:
+            raise _fatal(error) from error
+
+    async def _open_contents(self, stack: AsyncExitStack, store: Assembled, connection: sqlite3.Connection) -> Contents | None:
+        asked = self._asked
+        if not (asked.deep or asked.download):
+            return None
+        beneath, readers = None, 1
+        if asked.deep:
+            source = asked.source or Path((await self._in_journal(queries.meta, connection)).get("source", ""))
+            beneath = Beneath(source)
+            stack.callback(beneath.close)
+            readers = threads(source, asked.tuning.scanners, asked.tuning.readers).readers
+        pool = ThreadPoolExecutor(readers, "read")
+        stack.callback(pool.shutdown, cancel_futures=True)
+        return Contents(store.store if asked.download else None, beneath, pool, asked.tuning.max_memory)
+
+    async def _pass(self, connection: sqlite3.Connection, store: Assembled) -> None:
+        prefix = keys.directory_prefix(self._asked.destination.prefix, b"")
+        ranges = Ranges(store.store, prefix)
+        together = min(_RANGES, self._asked.tuning.concurrency)
+        slots = asyncio.Semaphore(self._asked.tuning.concurrency)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(together):
+                    group.create_task(self._work(ranges, connection, slots))
+                await self._feed(ordered(connection, keys.encode, prefix))
+                for _ in range(together):
+                    await self._ranges.put(None)
+        except* StoreError as errors:
+            raise _fatal(first(errors)) from errors
+        except* AsyncmirrorError as errors:
+            raise first(errors) from errors
+        finally:
+            if not self._left:
+                await self._found.put(None)
+
+    async def _feed(self, rows: Iterator[Kept]) -> None:
+        """Cut the rows into ranges, the last of which has no end."""
+        after = ""
+        while len(some := await self._in_journal(_next, rows)) == PAGE:
+            await self._ranges.put(Range(after, some[-1].key, some))
+            after = some[-1].key
+        await self._ranges.put(Range(after, None, some))
+
+    async def _work(self, ranges: Ranges, connection: sqlite3.Connection, slots: asyncio.Semaphore) -> None:
+        """Look at ranges until there are no more."""
+        while (span := await self._ranges.get()) is not None:
+            there: list[Kept] = []
+            async for pair in ranges.pairs(span):
+                finding = judge(pair)
+                if finding.verdict is Verdict.EQUAL and self._contents is not None and pair.kept is not None:
+                    there.append(pair.kept)
+                else:
+                    await self._tell(pair.kept, finding, connection)
+            async with asyncio.TaskGroup() as group:
+                for kept in there:
+                    await slots.acquire()
+                    group.create_task(self._inspect(kept, connection)).add_done_callback(lambda _: slots.release())
+
+    async def _inspect(self, kept: Kept, connection: sqlite3.Connection) -> None:
+        assert self._contents is not None
+        await self._tell(kept, await self._contents.inspect(kept), connection)
+
+    async def _tell(self, kept: Kept | None, finding: Finding, connection: sqlite3.Connection) -> None:
+        self._counts[finding.verdict] += 1
+        if finding.verdict is Verdict.EQUAL:
+            return
+        if self._asked.repair and kept is not None and finding.verdict in _REPAIRED:
+            await self._in_journal(reader.doubt, connection, [(kept.directory, kept.name)])
+        if finding.verdict is not Verdict.EXTRA or not self._asked.ignore_extra:
+            await self._found.put(finding)
+
+    def _report(self, repaired: int, requests: int) -> Report:
+        account = self._account
+        complete = not self.gauge().amiss and not account.incomplete and account.ended
+        seconds = time.monotonic() - self._began
+        return Report(dict(self._counts), account, repaired, requests, seconds, 0 if complete else INCOMPLETE)
+
+
+def _next(rows: Iterator[Kept]) -> list[Kept]:
+    return list(islice(rows, PAGE))
+
+
+def _fatal(error: AsyncmirrorError) -> AsyncmirrorError:
+    """The error as one that ends the look: what could not be asked can't be answered."""
+    if error.fatal:
+        return error
+    return BucketError(f"the bucket could not be looked at: {error}", hint="run the same command again when the store is well")

@@ -1,0 +1,76 @@
+"""The complete objects, streamed in the order in which a store lists their keys.
+
+Owns that order. Rows stand by (directory, name), keys sort as whole strings: of ``a-b``, ``a/c`` and ``a0`` the second is in
+another directory than its neighbours. So directories are taken in the order of their keys with a slash behind, and each
+one's files are handed out up to where the next directory below it begins. What is held open is one cursor for each
+directory above the present one; SQLite sorts in bounded memory. How a path is spelled as a key, the caller tells.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from asyncmirror.model import Algorithm, Checksum, Completed, Identity
+
+_DIRECTORIES = """
+SELECT id, path, CASE path WHEN x'' THEN '' ELSE spelled(path) || '/' END AS place FROM directory ORDER BY place
+"""
+_FILES = """
+SELECT name, spelled(name) AS spelling, ino, size, mtime_ns, ctime_ns, algorithm, digest, parts, etag, part_size
+FROM object WHERE directory = ? ORDER BY spelling
+"""
+
+
+class Kept(NamedTuple):
+    """A complete object on record: its key, the journal's id and path of its directory, its name there, what was confirmed."""
+
+    key: str
+    directory: int
+    parent: bytes
+    name: bytes
+    completed: Completed
+
+    @property
+    def path(self) -> bytes:
+        """Its path below the source."""
+        return self.parent + b"/" + self.name if self.parent else self.name
+
+
+def ordered(connection: sqlite3.Connection, spell: Callable[[bytes], str], prefix: str) -> Iterator[Kept]:
+    """All complete objects in ascending order of their keys' UTF-8 bytes.
+
+    Args:
+        connection: An open journal. Its `object` and `directory` tables must not be written to meanwhile.
+        spell: The key of a path; that of ``a/b`` is those of ``a`` and ``b`` with a slash between.
+        prefix: What all keys begin with, slash included.
+    """
+    connection.create_function("spelled", 1, spell, deterministic=True)
+    above: list[_Files] = []
+    for directory, path, place in connection.execute(_DIRECTORIES):
+        while above and not place.startswith(above[-1].place):
+            yield from above.pop().before(None)
+        if above:
+            yield from above[-1].before(place)
+        above.append(_Files(connection, directory, path, prefix, place))
+    while above:
+        yield from above.pop().before(None)
+
+
+class _Files:
+    """One directory's files, handed out bit by bit. `place` is what their keys begin with, behind the prefix."""
+
+    def __init__(self, connection: sqlite3.Connection, directory: int, path: bytes, prefix: str, place: str) -> None:
+        self.place = place
+        self._directory, self._path, self._prefix = directory, path, prefix
+        self._rows = connection.execute(_FILES, (directory,))
+        self._row = self._rows.fetchone()
+
+    def before(self, place: str | None) -> Iterator[Kept]:
+        """The files whose key comes before this one; None: all that are left."""
+        bound = None if place is None else place[len(self.place) :]
+        while self._row is not None and (bound is None or self._row[1] < bound):
+            name, spelling, ino, size, mtime_ns, ctime_ns, algorithm, digest, parts, etag, part_size = self._row
+            identity = Identity(0, ino, size, mtime_ns, ctime_ns)
+            completed = Completed(identity, Checksum(Algorithm(algorithm), digest, parts), etag, part_size)
+            yield Kept(self._prefix + self.place + spelling, self._directory, self._path, name, completed)
+            self._row = self._rows.fetchone()

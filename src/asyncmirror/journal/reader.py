@@ -1,0 +1,79 @@
+"""A journal opened to be looked through from end to end, while no run has it.
+
+Owns the lock and the connection for that time, and the few questions of such a look. Begins no run. What it writes is one
+thing: that objects are not as they were confirmed (`forget`).
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from asyncmirror.errors import UsageError
+from asyncmirror.journal import queries
+from asyncmirror.journal.lock import Lock
+from asyncmirror.journal.schema import check_header, connect, translate
+from asyncmirror.journal.writer import Belongs, refuse_other
+
+
+class Account(NamedTuple):
+    """What a journal says in sum: objects complete, their bytes, how many of them were adopted by size alone.
+
+    `incomplete` counts entries with a problem or an unfinished upload; `ended` tells whether the last run saw the whole source.
+    """
+
+    objects: int
+    size: int
+    unproven: int
+    incomplete: int
+    ended: bool
+
+
+@contextlib.contextmanager
+def reading(path: Path, of: Belongs) -> Iterator[sqlite3.Connection]:
+    """An open journal, locked until the block ends. The source of `of` is not looked at.
+
+    Raises:
+        UsageError: There is none, or it is another destination's.
+        JournalError: It is in use, damaged, or newer.
+    """
+    if not check_header(path):
+        raise UsageError(f"there is no journal at {str(path)!r}", hint="nothing was mirrored yet, or --journal names another")
+    lock = Lock(path)
+    try:
+        with contextlib.closing(connect(path)) as connection:
+            if on_record := queries.meta(connection):  # else it was made, and never used
+                refuse_other(on_record, of, path)
+            yield connection
+    except sqlite3.Error as error:
+        raise translate(error, path) from None
+    finally:
+        lock.release()
+
+
+def account(connection: sqlite3.Connection) -> Account:
+    """The sum of it."""
+    objects, size, unproven = connection.execute(
+        "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(length(digest) = 0), 0) FROM object"
+    ).fetchone()
+    (incomplete,) = connection.execute(
+        "SELECT count(*) FROM (SELECT directory, name FROM problem UNION SELECT directory, name FROM upload)"
+    ).fetchone()
+    # A run that ended without a summary had not begun: its bucket could not be reached.
+    last = connection.execute(
+        "SELECT json_extract(summary, '$.stopped') FROM run WHERE ended IS NULL OR summary IS NOT NULL ORDER BY id DESC LIMIT 1"
+    ).fetchone()
+    return Account(objects, size, unproven, incomplete, last is not None and last[0] == 0)
+
+
+def doubt(connection: sqlite3.Connection, entries: Iterable[tuple[int, bytes]]) -> None:
+    """Remember objects, by directory id and name, for `forget`. Rows may be read meanwhile: they go to a table of their own."""
+    connection.execute("CREATE TABLE IF NOT EXISTS temp.doubted (directory INTEGER, name BLOB, PRIMARY KEY (directory, name))")
+    connection.executemany("INSERT OR IGNORE INTO doubted VALUES (?, ?)", entries)
+
+
+def forget(connection: sqlite3.Connection) -> int:
+    """Have the journal no longer say of those remembered that they are complete, so that the next run sends them; how many."""
+    doubt(connection, ())
+    return connection.execute("DELETE FROM object WHERE (directory, name) IN (SELECT directory, name FROM doubted)").rowcount
