@@ -1,4 +1,4 @@
-"""Hazard rows 23 to 25: SIGKILL at random moments, on a tree that keeps changing. scripts/soak does the same at length."""
+"""Hazard row 23: SIGKILL at random moments, on a tree that keeps changing. scripts/soak does the same at length."""
 
 import random
 import secrets
@@ -14,6 +14,7 @@ from tests.soak.kills import Kills, plant
 from tests.soak.tree import Tree
 
 
+@pytest.mark.hazard(23)
 @pytest.mark.slow
 def test_nothing_confirmed_is_sent_again_however_often_it_is_killed(tmp_path: Path) -> None:
     seed = secrets.randbits(32)

@@ -3,11 +3,14 @@
 import secrets
 from pathlib import Path
 
+import pytest
+
 from tests.soak.account import Account
 from tests.soak.machine import play
 from tests.soak.strict import strict
 
 
+@pytest.mark.hazard(18, 23)
 def test_whatever_happens_in_whatever_order_the_promises_hold(tmp_path: Path) -> None:
     account, seed = Account(), secrets.randbits(32)
     with strict() as server:

@@ -31,14 +31,17 @@ def test_a_kill_of_the_first_run_while_it_makes_its_journal(tmp_path: Path) -> N
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "file").write_bytes(b"x")
     with strict() as server:
-        warm = Warm(tmp_path, server.site)
+        warm = Warm(tmp_path, server.site, ASYNCMIRROR_NO_PROBE="")
         points: list[str] = []
-        while "before the first request" not in points:
-            command = sync(tmp_path / "tree", server.site, tmp_path / f"{len(points)}.sqlite")
-            assert warm.run(*command, at=len(points) + 1).code == -9
+        number = 1
+        while warm.run(*sync(tmp_path / "tree", server.site, tmp_path / f"{number}.sqlite"), at=number).code == -9:
             points.append(warm.point())
-            resumed = warm.run(*command)
+            resumed = warm.run(*sync(tmp_path / "tree", server.site, tmp_path / f"{number}.sqlite"))
             assert resumed.code == 0, f"killed {points[-1]}: {resumed.error}"
+            assert server.objects().keys() == {"file"}, f"killed {points[-1]}: something of the probe is left"
+            assert not server.uploads()
+            number += 1 if "before the first request" not in points else 6
+        assert any(".asyncmirror-probe" in request.key for request in server.settled())
     assert {"before the journal is there", "after the journal is there", "after COMMIT"} <= set(points)
 
 

@@ -75,9 +75,9 @@ class WarmRun:
 class Warm:
     """Starts runs against one site; their outputs are files in `home`."""
 
-    def __init__(self, home: Path, site: Site) -> None:
+    def __init__(self, home: Path, site: Site, **environment: str) -> None:
         self._home = home
-        self._environment = site.environment(home)
+        self._environment = site.environment(home) | environment
         self._count = 0
 
     @contextlib.contextmanager
