@@ -1,6 +1,5 @@
 import os
 import resource
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -70,18 +69,20 @@ def test_less_memory_at_hand_than_needed_is_a_warning(fake: Fake) -> None:
     assert fake.look()["memory"].level is Level.OK
 
 
-@pytest.fixture
-def few_files() -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-@pytest.mark.usefixtures("few_files")
-def test_descriptors_are_counted_against_what_is_asked(fake: Fake) -> None:
-    assert fake.look(Tuning(concurrency=16))["open files"].level is Level.OK
-    found = fake.look(Tuning(concurrency=500))["open files"]
-    assert found.level is Level.PROBLEM
-    assert found.remedy.startswith("ulimit -n ")
-    assert fake.look(Tuning(concurrency=4096))["open files"].found.startswith("256 open files")
+@pytest.mark.parametrize(
+    ("soft", "hard", "concurrency", "level", "remedy"),
+    [
+        (1024, 1024, 64, Level.OK, ""),
+        (256, 4096, 64, Level.OK, ""),  # a run raises its own limit
+        (256, resource.RLIM_INFINITY, 4096, Level.OK, ""),
+        (256, 256, 500, Level.WARNING, "a run makes do with --concurrency "),
+        (20, 20, 16, Level.PROBLEM, "allow at least "),
+    ],
+)
+def test_descriptors_are_counted_against_what_is_asked(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, concurrency: int, level: Level, remedy: str
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    found = fake.look(Tuning(concurrency=concurrency))["open files"]
+    assert (found.level, found.remedy[: len(remedy)]) == (level, remedy)
+    assert found.found.startswith(f"{soft:,} open files")

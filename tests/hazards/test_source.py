@@ -109,7 +109,6 @@ async def test_a_small_file_that_changes_under_the_reader_is_retried_then_report
     [
         ("openat", "ESTALE", "open: the file system's handle is stale"),
         ("openat", "EACCES", "open: permission denied"),
-        ("openat", "EIO", "open: input/output error"),
         ("pread64,preadv,preadv2", "EIO", "read: input/output error"),
     ],
 )
@@ -265,14 +264,14 @@ async def test_a_directory_of_many_files_takes_no_more_memory_than_one_of_few(
         for _ in range(2):
             tracemalloc.start()
             try:
+                counted = 0
                 async with Mirror(settings, Bottomless()) as mirror:
                     async for event in mirror.run():
-                        last = event
+                        counted = sum(event.counts.values()) if isinstance(event, Summary) else 0
                 found.append(tracemalloc.get_traced_memory()[1])
             finally:
                 tracemalloc.stop()
-            assert isinstance(last, Summary)
-            assert sum(last.counts.values()) == count
+            assert counted == count
         return found[0], found[1]
 
     await peaks(300)  # what is imported and made once

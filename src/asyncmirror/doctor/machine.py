@@ -7,13 +7,14 @@ cgroup-v2.rst ("cpu.max", "memory.max"), proc(5).
 import os
 import resource
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from asyncmirror.doctor.finding import Finding, ok, problem, warning
+from asyncmirror.engine.descriptors import fit, needed
+from asyncmirror.errors import UsageError
 from asyncmirror.settings import MIB, Tuning, format_size
 
-_BESIDE = 64
-"""Descriptors beyond connections and files being read: the journal, directories being listed, the SDK's connections."""
 _BASE = 80 * MIB
 """What a process holds beside the bodies, as docs/operations.md has it."""
 _PER_LOOP = 70 * MIB
@@ -28,12 +29,18 @@ def examine(tuning: Tuning, proc: Path = Path("/proc"), cgroup: Path = Path("/sy
 
 def _descriptors(tuning: Tuning) -> Finding:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = tuning.concurrency + (tuning.readers or 32) + (tuning.scanners or 8) + _BESIDE
-    told = f"{_limit(soft)} open files (at most {_limit(hard)}), {needed} needed with --concurrency {tuning.concurrency}"
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        return ok("open files", told)
-    remedy = f"ulimit -n {needed}" if hard == resource.RLIM_INFINITY or hard >= needed else "lower --concurrency"
-    return problem("open files", told, remedy)
+    tuning = replace(tuning, readers=tuning.readers or 32, scanners=tuning.scanners or 8)
+    wanted = needed(tuning)
+    told = f"{_limit(soft)} open files (at most {_limit(hard)}), {wanted} needed with --concurrency {tuning.concurrency}"
+    if resource.RLIM_INFINITY in (soft, hard) or hard >= wanted:
+        return ok("open files", told)  # a run raises its own limit so far
+    try:
+        fitted = fit(tuning, hard)
+    except UsageError as error:
+        return problem("open files", told, error.hint)
+    return warning(
+        "open files", told, f"a run makes do with --concurrency {fitted.concurrency}; ulimit -Hn {wanted} lets it be"
+    )
 
 
 def _limit(value: int) -> str:
