@@ -41,6 +41,8 @@ class Profile:
     """x-amz-mp-object-size at Complete."""
     conditional_writes: bool = True
     """If-None-Match and If-Match on PutObject and Complete. False: ignored, the object is written all the same."""
+    conditional_completes: bool = True
+    """The same at Complete alone."""
     demands_signed_amz_headers: bool = True
     """Every x-amz-* header must stand in SignedHeaders."""
     aws_chunked: AwsChunked = AwsChunked.REJECT
@@ -56,12 +58,14 @@ class Profile:
 
 STRICT = Profile("strict")
 AWS = replace(STRICT, name="aws", aws_chunked=AwsChunked.DECODE)
-# Tried with Ceph 16: signature, payload SHA-256 and Content-MD5 are verified, x-amz-checksum-* is ignored.
+# Tried with Ceph 16: signature, payload SHA-256 and Content-MD5 are verified; x-amz-checksum-* is ignored, and If-None-Match at
+# Complete.
 RGW = replace(
     STRICT,
     name="rgw",
     verifies_checksums=False,
     verifies_object_size=False,
+    conditional_completes=False,
     demands_signed_amz_headers=False,
     repeated_complete=RepeatedComplete.EMPTY_ETAG,
 )
