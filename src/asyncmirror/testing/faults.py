@@ -141,7 +141,7 @@ class FaultPlan:
 _TYPES: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("op", "kind", "key", "code"), (str,)),
     **dict.fromkeys(("part", "first", "every", "status", "at_byte"), (int,)),
-    **dict.fromkeys(("probability", "after", "seconds"), (int, float)),
+    **dict.fromkeys(("probability", "after", "admits", "seconds"), (int, float)),
     "at": (list,),
     "times": (int, NoneType),
     "until": (int, float, NoneType),
