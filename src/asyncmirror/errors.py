@@ -92,6 +92,13 @@ class JournalError(AsyncmirrorError):
     exit_code = 4
 
 
+class OutputError(AsyncmirrorError):
+    """A file that was asked for can't be written: no space, no permission, no such directory."""
+
+    fatal = True
+    exit_code = 4
+
+
 class ProcessError(AsyncmirrorError):
     """A process that the run depends on has died."""
 

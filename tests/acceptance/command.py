@@ -17,7 +17,8 @@ from tests.acceptance.servers import PATIENCE
 
 COMMAND = Path(sys.executable).with_name("asyncmirror")
 # Root passes over permissions by these two (capabilities(7)); without them it is a user like any other.
-_ORDINARY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search")
+ORDINARY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search")
+"""What comes before a command that is to meet permissions like any other user's, where the tests run as root."""
 
 
 class Site(NamedTuple):
@@ -115,7 +116,7 @@ class Runner:
     ) -> None:
         self.home = home
         self.environment = dict(environment)
-        self._prefix = (*(_ORDINARY if ordinary and os.geteuid() == 0 else ()), *under)
+        self._prefix = (*(ORDINARY if ordinary and os.geteuid() == 0 else ()), *under)
         self._count = 0
 
     @contextlib.contextmanager

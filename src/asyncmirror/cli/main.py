@@ -12,7 +12,7 @@ from typing import NoReturn
 import asyncmirror
 from asyncmirror.cli import stdout
 from asyncmirror.cli.gather import Invocation, add_options, from_environment, gather
-from asyncmirror.cli.options import NO_WRITE, OPTIONS, VERIFY
+from asyncmirror.cli.options import BATCH, FIND, NO_WRITE, OPTIONS, VERIFY
 from asyncmirror.cli.stderr import complain
 from asyncmirror.errors import AsyncmirrorError, UsageError
 
@@ -39,6 +39,7 @@ _VERIFY_OPTIONS = {
     "behaviour": (*VERIFY, *(option for option in OPTIONS["behaviour"] if option.name == "journal")),
     "output": OPTIONS["output"],
 }
+_SYNC_OPTIONS = frozenset(option for group in OPTIONS.values() for option in group)
 _BUG = 4
 _INTERRUPTED = 130
 
@@ -99,6 +100,26 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument("source", metavar="SOURCE", nargs="?", help="as it was given to sync")
     add_options(verify, _VERIFY_OPTIONS)
     verify.set_defaults(run=_verify)
+    find = commands.add_parser(
+        "find",
+        help="write the outline of a tree: every entry with its size",
+        usage="asyncmirror find [OPTIONS] ROOT",
+        epilog="The tree is only read. What can't be looked at is told, marked and passed over; the exit code is 3 then.",
+        allow_abbrev=False,
+    )
+    find.add_argument("root", metavar="ROOT", help="the directory to crawl")
+    add_options(find, {"options": FIND})
+    find.set_defaults(run=_find)
+    batch = commands.add_parser(
+        "batch",
+        help="divide a tree into batches of a handy size",
+        usage="asyncmirror batch [OPTIONS] (SOURCE | --root DIR find.json)",
+        epilog="A find.json may be of any layout; it does not say where its tree stands, so that --root has to.",
+        allow_abbrev=False,
+    )
+    batch.add_argument("tree", metavar="SOURCE|find.json", help="a directory, or what find has written of one")
+    add_options(batch, {"options": BATCH})
+    batch.set_defaults(run=_batch)
     return top
 
 
@@ -167,6 +188,22 @@ def _verify(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     output = gathered.output()
     logs.configure(output.log_level, logs.Redactor(environ))
     return verify.run(verify.asked(gathered, arguments.destination, arguments.source), output, meter.choose(output, environ))
+
+
+def _find(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    gathered = gather(arguments.given, from_environment((option for option in FIND if option in _SYNC_OPTIONS), environ))
+
+    from asyncmirror.cli import release  # noqa: PLC0415  lazily: see above
+
+    return release.find(gathered, arguments.root)
+
+
+def _batch(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    gathered = gather(arguments.given, from_environment((option for option in BATCH if option in _SYNC_OPTIONS), environ))
+
+    from asyncmirror.cli import release  # noqa: PLC0415  lazily: see above
+
+    return release.batch(gathered, arguments.tree)
 
 
 def _bug(error: Exception) -> None:

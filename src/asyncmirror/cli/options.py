@@ -209,3 +209,31 @@ VERIFY: tuple[Option, ...] = (
     Option(("--ignore-extra",), "verify.ignore_extra", read.switch, "", "pass over objects that the journal does not know"),
 )
 """Only `verify` knows them."""
+
+_SYMLINKS = next(option for option in OPTIONS["selection"] if option.name == "symlinks")
+_TOLD = tuple(option for option in OPTIONS["output"] if option.name in ("quiet", "no-progress"))
+_WORKERS = Option(("--max-workers",), "crawl.workers", read.count, "N", "threads that list (default: 1; over a network 8)")
+
+FIND: tuple[Option, ...] = (
+    Option(("-o", "--output"), "find.output", read.path, "FILE", "instead of stdout; it is replaced when all is written"),
+    Option(("--depth",), "find.depth", read.depth, "N", "levels below ROOT that are written; all are counted (default: all)"),
+    _WORKERS,
+    Option(("--format",), "find.format", read.choice("find", "ncdu"), "find|ncdu", "what is written (default: find)"),
+    Option(("--summary",), "find.summary", read.switch, "", "show the largest directories, on stdout"),
+    _SYMLINKS,
+    *_TOLD,
+)
+"""Of `find`. Those that `sync` does not know have no variable."""
+
+BATCH: tuple[Option, ...] = (
+    Option(("-o", "--output"), "batch.output", read.path, "FILE", "instead of stdout; it is replaced when all is written"),
+    Option(("--max-size",), "batch.most", read.size, "SIZE", "of a batch, unless it is a single file (default: 1TB)"),
+    Option(("--min-size",), "batch.least", read.size, "SIZE", "small neighbours are put together up to it (default: 10GB)"),
+    Option(("--subdir",), "batch.subdir", str, "PATH", "only what is in this directory of the tree"),
+    Option(("--root",), "batch.root", read.path, "DIR", "where the tree of a find.json stands"),
+    Option(("--plain",), "batch.plain", read.switch, "", "only the lists that the old tools know"),
+    _WORKERS,
+    _SYMLINKS,
+    *_TOLD,
+)
+"""Of `batch`. Those that `sync` does not know have no variable."""

@@ -64,6 +64,11 @@ def count(text: str) -> int:
     return int(digits)
 
 
+def depth(text: str) -> int | None:
+    """How many levels; -1 for all of them, which is None."""
+    return None if text.strip() == "-1" else count(text)
+
+
 def seconds(text: str) -> float:
     """A time in seconds. Its bounds are checked where it is used."""
     try:

@@ -1,12 +1,15 @@
-"""An answer on stdout, all of it at once.
+"""An answer on stdout, all of it at once or as a stream.
 
 Owns what becomes of an answer that nobody reads: the exit code tells, and the interpreter does not complain a second time.
 """
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
+from typing import BinaryIO
 
-from asyncmirror.errors import UsageError
+from asyncmirror.errors import OutputError, UsageError
 
 _STDOUT = 1
 LOST = 4
@@ -30,6 +33,25 @@ def write(text: bytes) -> bool:
         sys.stdout.buffer.write(text)
         sys.stdout.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)  # else the interpreter would try again, and complain, when it ends
+        _lose()
         return False
     return True
+
+
+@contextlib.contextmanager
+def stream() -> Iterator[BinaryIO]:
+    """Write an answer piece by piece.
+
+    Raises:
+        OutputError: Nobody takes it.
+    """
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        _lose()
+        raise OutputError(f"stdout can't be written: {error.strerror or error}") from error
+
+
+def _lose() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)  # else the interpreter would try again, and complain, when it ends
