@@ -195,6 +195,8 @@ class Settings:
     trust_mtime: bool = False
     retry_failed: bool = False
     adopt: bool = False
+    send: bool = True  # False: what is not adopted is left to the next run
+    trust_size: bool = False  # an object of equal size is adopted without a look at its bytes
     probe: bool = True  # find out, once a week, what the store verifies
     secrets: Secrets = Secrets.REFUSE
     allow_secrets: tuple[str, ...] = ()  # patterns of `plan.filters`: files that somebody has looked at

@@ -92,6 +92,7 @@ def test_the_json_object_has_its_keys() -> None:
             "unreadable": {"count": 3, "bytes": 0},
             "pending": {"count": 25, "bytes": 1 << 30},
         },
+        "unproven": 0,
         "uploads": [{"path": path, "size": 1 << 30, "upload_id": "id-0", "confirmed": 1 << 29}],
         "problems": [{"path": path, "outcome": "unreadable", "reason": "EACCES\n"}],
     }

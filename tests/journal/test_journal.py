@@ -108,9 +108,9 @@ def test_totals_are_by_outcome(journal: Journal) -> None:
         Fail(directory, b"d", PROBLEM),
     )
     assert journal.ask(queries.totals).result(10) == {
-        Outcome.COMPLETE: (2, 200),
-        Outcome.PENDING: (1, 100),
-        Outcome.FAILED: (1, 100),
+        Outcome.COMPLETE: queries.Total(2, 200),
+        Outcome.PENDING: queries.Total(1, 100),
+        Outcome.FAILED: queries.Total(1, 100),
     }
 
 

@@ -12,7 +12,7 @@ from asyncmirror.settings import MIB
 from asyncmirror.source.beneath import Beneath, identity_of
 from asyncmirror.source.read import OpenFile
 from asyncmirror.source.walk import File
-from asyncmirror.transfer.adopt import is_equal
+from asyncmirror.transfer.adopt import is_equal, part_sizes
 
 DATA = random.Random(1).randbytes(1000) * 20_000  # 19.1 MiB: three parts of 8 MiB, four of 5 MiB, one of 50
 CRC = Algorithm.CRC64NVME
@@ -49,6 +49,8 @@ def remote(etag: str = "", checksum: Checksum | None = None) -> RemoteObject:
         of_parts(5 * MIB),  # rclone
         of_parts(50 * MIB),  # s5cmd: one part, and still with its count
         of_parts(16 * MIB),
+        of_parts(1 << 30),  # one part, of whatever size
+        of_parts(7 * MIB),  # found by the number of parts
     ],
 )
 def test_an_etag_that_an_uploader_would_have_made_of_these_bytes_proves_them(opened: OpenFile, etag: str) -> None:
@@ -66,7 +68,7 @@ def test_an_etag_that_an_uploader_would_have_made_of_these_bytes_proves_them(ope
         "not-an-md5",
         md5(b"other").hex(),
         of_parts(8 * MIB, DATA[::-1]),
-        of_parts(7 * MIB),  # nobody's part size
+        of_parts(7 * MIB + 1),  # nobody's part size
         md5(DATA).hex() + "-0",
         md5(DATA).hex() + "-99999",
     ],
@@ -87,3 +89,42 @@ def test_a_checksum_over_parts_leaves_the_word_to_the_etag(opened: OpenFile) -> 
     composite = Checksum(Algorithm.SHA256, b"\0" * 32, 3)
     assert is_equal(opened, remote(of_parts(8 * MIB), composite), CRC, MIB) is not None
     assert is_equal(opened, remote("opaque", composite), CRC, MIB) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "part_size"),
+    [
+        (470_000_000_000, 50 * MIB),  # s5cmd
+        (600_000_000_000, 60_000_001),  # s5cmd, where 50 MiB would be too many parts
+        (100 * MIB, 8 * MIB),  # aws-cli
+        (200_000_000_000, 32 * MIB),  # aws-cli, which doubles
+        (700 * MIB, 5 * MIB),  # rclone
+        (5 * MIB, 5 * MIB),
+        (60_000 * MIB, 6 * MIB),  # rclone, in whole MiB
+        (80 * MIB, 25 * MIB),
+    ],
+)
+def test_the_part_size_is_found_by_the_number_of_parts(size: int, part_size: int) -> None:
+    count = -(-size // part_size)
+    found = part_sizes(size, count)
+    assert part_size in found
+    assert all(-(-size // each) == count for each in found)
+    assert len(found) <= 12
+
+
+@pytest.mark.parametrize(("size", "count"), [(0, 2), (10, 0), (10, 11), (1 << 40, 10_001)])
+def test_a_number_of_parts_that_cannot_be_has_no_part_size(size: int, count: int) -> None:
+    assert part_sizes(size, count) == ()
+
+
+def test_a_file_is_read_once_whatever_is_tried(opened: OpenFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    pread = os.pread
+
+    def counted(descriptor: int, length: int, offset: int) -> bytes:
+        read.append(length)
+        return pread(descriptor, length, offset)
+
+    monkeypatch.setattr(os, "pread", counted)
+    assert is_equal(opened, remote(of_parts(7 * MIB)), CRC, MIB) is not None
+    assert sum(read) == len(DATA)

@@ -7,12 +7,13 @@ Owns the parser and the last line of defence. Imports nothing heavy: what a sub-
 import argparse
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NoReturn
 
 import asyncmirror
 from asyncmirror.cli import stdout
 from asyncmirror.cli.gather import Invocation, add_options, from_environment, gather
-from asyncmirror.cli.options import BATCH, FIND, NO_WRITE, OPTIONS, VERIFY
+from asyncmirror.cli.options import BATCH, FIND, NO_WRITE, OPTIONS, TRUST_SIZE, VERIFY
 from asyncmirror.cli.stderr import complain
 from asyncmirror.errors import AsyncmirrorError, UsageError
 
@@ -40,6 +41,14 @@ _VERIFY_OPTIONS = {
     "output": OPTIONS["output"],
 }
 _SYNC_OPTIONS = frozenset(option for group in OPTIONS.values() for option in group)
+_ADOPT_NAMES = ("checksum-algorithm", "request-payer", "concurrency", "scanners", "readers", "journal", "drop-cache")
+_ADOPT_TUNING = ("max-memory", "request-timeout", "max-attempts", "retry-window")
+_ADOPT_OPTIONS = {
+    title: group
+    if title in ("connection", "selection", "output")
+    else tuple(option for option in group if option.name in (*_ADOPT_NAMES, *_ADOPT_TUNING))
+    for title, group in OPTIONS.items()
+} | {"adoption": (TRUST_SIZE,)}
 _BUG = 4
 _INTERRUPTED = 130
 
@@ -120,6 +129,17 @@ def parser() -> argparse.ArgumentParser:
     batch.add_argument("tree", metavar="SOURCE|find.json", help="a directory, or what find has written of one")
     add_options(batch, {"options": BATCH})
     batch.set_defaults(run=_batch)
+    adopt = commands.add_parser(
+        "adopt",
+        help="take over what another program has uploaded, without sending it again",
+        usage="asyncmirror adopt [OPTIONS] SOURCE s3://BUCKET[/PREFIX]",
+        epilog="Sends nothing. What is not proven equal is listed, and the next sync sends it.",
+        allow_abbrev=False,
+    )
+    adopt.add_argument("source", metavar="SOURCE", help="the directory that was uploaded; it is only read")
+    adopt.add_argument("destination", metavar="s3://BUCKET[/PREFIX]", help="where to")
+    add_options(adopt, _ADOPT_OPTIONS)
+    adopt.set_defaults(run=_adopt)
     return top
 
 
@@ -143,7 +163,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _sync(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     gathered = gather(arguments.given, from_environment((option for group in OPTIONS.values() for option in group), environ))
-    invocation = Invocation(gathered.settings(arguments.source, arguments.destination), gathered.output())
+    return _mirror(Invocation(gathered.settings(arguments.source, arguments.destination), gathered.output()), environ)
+
+
+def _adopt(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    gathered = gather(
+        arguments.given, from_environment((option for group in _ADOPT_OPTIONS.values() for option in group), environ)
+    )
+    asked = gathered.settings(arguments.source, arguments.destination)
+    return _mirror(Invocation(replace(asked, adopt=True, send=False, probe=False), gathered.output()), environ)
+
+
+def _mirror(invocation: Invocation, environ: Mapping[str, str]) -> int:
     if invocation.output.json:
         stdout.need()
 

@@ -237,3 +237,8 @@ BATCH: tuple[Option, ...] = (
     *_TOLD,
 )
 """Of `batch`. Those that `sync` does not know have no variable."""
+
+TRUST_SIZE = Option(
+    ("--trust-size",), "settings.trust_size", read.switch, "", "adopt what has the same size, and compare nothing"
+)
+"""Only `adopt` knows it."""

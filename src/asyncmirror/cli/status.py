@@ -68,6 +68,7 @@ def to_json(status: Status) -> dict[str, object]:
             outcome.name.lower(): {"count": count, "bytes": status.sizes.get(outcome, 0)}
             for outcome, count in sorted(status.counts.items())
         },
+        "unproven": status.unproven,
         "uploads": [{**upload._asdict(), "path": decode(upload.path)} for upload in status.uploads],
         "problems": [
             {"path": decode(trouble.path), "outcome": trouble.outcome.name.lower(), "reason": trouble.reason}
@@ -85,6 +86,8 @@ def lines(status: Status) -> Iterator[str]:
     yield f"last run     {_last_run(status)}"
     yield ""
     yield from (line.text for line in table(status.counts, status.sizes))
+    if status.unproven:
+        yield f"{status.unproven:,} of the complete ones were adopted by size alone (--trust-size): nothing proves their bytes"
     if status.uploads:
         yield ""
         yield f"unfinished uploads: {len(status.uploads):,}"

@@ -82,8 +82,10 @@ class _Sync:
         self._mirror: Mirroring | None = None
         self._signal: signal.Signals | None = None
         self._json = JsonLines(_STDOUT, self._on_output_lost) if invocation.output.json else None
-        # What a dry run would send, a line each: that is what it is asked for.
-        self._listing = invocation.settings.dry_run and not (invocation.output.json or invocation.output.quiet)
+        # What a dry run, or the run after one that adopts, would send, a line each: that is what it is asked for.
+        self._listing = (invocation.settings.dry_run or not invocation.settings.send) and not (
+            invocation.output.json or invocation.output.quiet
+        )
         self._state = State()
         self._pace = Pace()
 

@@ -33,6 +33,9 @@ from asyncmirror.store.port import Store
 _PATIENCE = 30.0
 """Seconds in which the store must have answered before anything is begun: somebody is waiting."""
 
+_LEFT = 3
+"""The exit code of a run that adopts and leaves something to be sent: see docs/exit-codes.md."""
+
 
 class Mirror:
     """Mirrors one tree into one bucket.
@@ -187,10 +190,16 @@ class Mirror:
             bytes_total=stages.scanned_bytes,
             requests=stages.requests,
             seconds=time.monotonic() - self._began,
-            exit_code=self._tally.exit_code if fatal is None else fatal.exit_code,
+            exit_code=self._exit_code if fatal is None else fatal.exit_code,
             stopped=stages.stopped,
             error="" if fatal is None else str(fatal),
         )
+
+    @property
+    def _exit_code(self) -> int:
+        """The tally's; in a run that sends nothing, what is left to another one is not mirrored."""
+        left = not self._settings.send and self._tally.counts[Outcome.PENDING]
+        return self._tally.exit_code or (_LEFT if left else 0)
 
 
 def _network(journal: Path) -> str:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from asyncmirror.engine import orphans
+from asyncmirror.engine.adopting import adopting
 from asyncmirror.engine.channel import Channel
 from asyncmirror.engine.crew import Alone, Crew, several
 from asyncmirror.engine.planner import Plan, Planner
@@ -55,6 +56,8 @@ class Stages:
         self._settings = settings
         self._journal = journal
         self._store = store
+        self._beneath = beneath
+        self._readers = readers
         self._probing = probing
         self._scanning = True
         self._queued_bytes = 0
@@ -150,6 +153,10 @@ class Stages:
 
     @asynccontextmanager
     async def _opened_crew(self) -> AsyncIterator[Crew]:
+        if not self._settings.send:
+            async with adopting(self._settings, self._beneath, self._store, self._recorder, self._readers) as adopters:
+                yield adopters
+            return
         if self._settings.tuning.loops == 1 or self._settings.dry_run:
             yield self._crew
             return

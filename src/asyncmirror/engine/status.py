@@ -57,7 +57,7 @@ class Run(NamedTuple):
 
 
 class Status(NamedTuple):
-    """The report. `counts` and `sizes` (bytes) are by outcome, over all runs."""
+    """The report. `counts` and `sizes` (bytes) are by outcome, over all runs; `unproven` were adopted by size alone."""
 
     source: str
     destination: str
@@ -69,6 +69,7 @@ class Status(NamedTuple):
     sizes: Mapping[Outcome, int]
     uploads: tuple[Upload, ...]
     troubles: tuple[Trouble, ...]
+    unproven: int = 0
 
 
 def report(connection: sqlite3.Connection, journal: Path, most: int | None) -> Status:
@@ -84,10 +85,11 @@ def report(connection: sqlite3.Connection, journal: Path, most: int | None) -> S
         journal=os.fspath(journal),
         running=None,
         last_run=_run(row) if row else None,
-        counts={outcome: count for outcome, (count, _) in totals.items()},
-        sizes={outcome: size for outcome, (_, size) in totals.items()},
+        counts={outcome: total.entries for outcome, total in totals.items()},
+        sizes={outcome: total.size for outcome, total in totals.items()},
         uploads=tuple(Upload(*found) for found in queries.unfinished(connection)),
         troubles=tuple(Trouble(path, problem.outcome, problem.reason) for path, problem in troubles),
+        unproven=sum(total.unproven for total in totals.values()),
     )
 
 
@@ -199,7 +201,7 @@ def from_json(text: bytes) -> Status:
     found = _loads(text)
     if not isinstance(found, list):
         raise TypeError("a report is a list")
-    source, destination, endpoint, journal, _, last, counts, sizes, uploads, troubles = found
+    source, destination, endpoint, journal, _, last, counts, sizes, uploads, troubles, unproven = found
     if not isinstance(counts, Mapping) or not isinstance(sizes, Mapping):
         raise TypeError("entries and bytes are told by outcome")
     return Status(
@@ -213,4 +215,5 @@ def from_json(text: bytes) -> Status:
         {Outcome(int(key)): _number(value) for key, value in sizes.items()},
         tuple(Upload(os.fsencode(path), _number(size), _text(name), _number(sent)) for path, size, name, sent in uploads),
         tuple(Trouble(os.fsencode(path), Outcome(outcome), _text(reason)) for path, outcome, reason in troubles),
+        _number(unproven),
     )

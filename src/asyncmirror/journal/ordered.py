@@ -10,7 +10,8 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from asyncmirror.model import Algorithm, Checksum, Completed, Identity
+from asyncmirror.journal.queries import algorithm_of
+from asyncmirror.model import Checksum, Completed, Identity
 
 _DIRECTORIES = """
 SELECT id, path, CASE path WHEN x'' THEN '' ELSE spelled(path) || '/' END AS place FROM directory ORDER BY place
@@ -71,6 +72,6 @@ class _Files:
         while self._row is not None and (bound is None or self._row[1] < bound):
             name, spelling, ino, size, mtime_ns, ctime_ns, algorithm, digest, parts, etag, part_size = self._row
             identity = Identity(0, ino, size, mtime_ns, ctime_ns)
-            completed = Completed(identity, Checksum(Algorithm(algorithm), digest, parts), etag, part_size)
+            completed = Completed(identity, Checksum(algorithm_of(algorithm), digest, parts), etag, part_size)
             yield Kept(self._prefix + self.place + spelling, self._directory, self._path, name, completed)
             self._row = self._rows.fetchone()

@@ -33,7 +33,8 @@ def _outcome(number: int) -> Outcome:
         raise _unsound(f"there is no outcome {number}") from None
 
 
-def _algorithm(name: str) -> Algorithm:
+def algorithm_of(name: str) -> Algorithm:
+    """The algorithm that a row names."""
     try:
         return Algorithm(name)
     except ValueError:
@@ -64,6 +65,14 @@ class KnownOrphan(NamedTuple):
     path: bytes
     name: bytes
     upload_id: str
+
+
+class Total(NamedTuple):
+    """Entries of one outcome: how many, how many bytes, and how many of them were adopted by their size alone."""
+
+    entries: int
+    size: int
+    unproven: int = 0
 
 
 class KnownProblem(NamedTuple):
@@ -108,12 +117,12 @@ def _record(connection: sqlite3.Connection, entry: tuple[int, bytes]) -> Record:
         f"SELECT ino, size, mtime_ns, ctime_ns, algorithm, digest, parts, etag, part_size FROM object {where}", entry
     ).fetchone()
     if row:
-        completed = Completed(Identity(0, *row[:4]), Checksum(_algorithm(row[4]), row[5], row[6]), row[7], row[8])
+        completed = Completed(Identity(0, *row[:4]), Checksum(algorithm_of(row[4]), row[5], row[6]), row[7], row[8])
     row = connection.execute(
         f"SELECT ino, size, mtime_ns, ctime_ns, upload_id, nonce, part_size, algorithm FROM upload {where}", entry
     ).fetchone()
     if row:
-        algorithm = _algorithm(row[7])
+        algorithm = algorithm_of(row[7])
         if not 0 < row[6] <= MAX_PART_SIZE:
             raise _unsound(f"there is no part size of {row[6]} bytes")
         found = connection.execute(f"SELECT number, size, etag, digest FROM receipt {where} ORDER BY number", entry)
@@ -131,14 +140,17 @@ def _record(connection: sqlite3.Connection, entry: tuple[int, bytes]) -> Record:
     return Record(completed, uploading, problem)
 
 
-def totals(connection: sqlite3.Connection) -> dict[Outcome, tuple[int, int]]:
-    """How many entries, and how many bytes, per outcome on record: complete objects, unfinished uploads, problems."""
-    found = {Outcome.COMPLETE: connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM object").fetchone()}
-    found[Outcome.PENDING] = connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM upload").fetchone()
+def totals(connection: sqlite3.Connection) -> dict[Outcome, Total]:
+    """What is on record, per outcome: complete objects, unfinished uploads, problems."""
+    complete = connection.execute(
+        "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(length(digest) = 0), 0) FROM object"
+    ).fetchone()
+    found = {Outcome.COMPLETE: Total(*complete)}
+    found[Outcome.PENDING] = Total(*connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM upload").fetchone())
     rows = connection.execute("SELECT outcome, count(*), coalesce(sum(size), 0) FROM problem GROUP BY outcome")
     for outcome, count, size in rows:
-        found[_outcome(outcome)] = (count, size)
-    return {outcome: pair for outcome, pair in found.items() if pair[0]}
+        found[_outcome(outcome)] = Total(count, size)
+    return {outcome: total for outcome, total in found.items() if total.entries}
 
 
 def _join(directory: bytes, name: bytes) -> bytes:

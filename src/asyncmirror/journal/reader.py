@@ -15,6 +15,7 @@ from asyncmirror.journal import queries
 from asyncmirror.journal.lock import Lock
 from asyncmirror.journal.schema import check_header, connect, translate
 from asyncmirror.journal.writer import Belongs, refuse_other
+from asyncmirror.model import Outcome
 
 
 class Account(NamedTuple):
@@ -54,15 +55,14 @@ def reading(path: Path, of: Belongs) -> Iterator[sqlite3.Connection]:
 
 def account(connection: sqlite3.Connection) -> Account:
     """The sum of it."""
-    objects, size, unproven = connection.execute(
-        "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(length(digest) = 0), 0) FROM object"
-    ).fetchone()
+    objects, size, unproven = queries.totals(connection).get(Outcome.COMPLETE, queries.Total(0, 0))
     (incomplete,) = connection.execute(
         "SELECT count(*) FROM (SELECT directory, name FROM problem UNION SELECT directory, name FROM upload)"
     ).fetchone()
     # A run that ended without a summary had not begun: its bucket could not be reached.
     last = connection.execute(
-        "SELECT json_extract(summary, '$.stopped') FROM run WHERE ended IS NULL OR summary IS NOT NULL ORDER BY id DESC LIMIT 1"
+        "SELECT json_extract(summary, '$.stopped') OR json_extract(summary, '$.pending')"
+        " FROM run WHERE ended IS NULL OR summary IS NOT NULL ORDER BY id DESC LIMIT 1"
     ).fetchone()
     return Account(objects, size, unproven, incomplete, last is not None and last[0] == 0)
 
