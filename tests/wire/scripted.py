@@ -17,7 +17,8 @@ from asyncmirror import checksum
 from asyncmirror.model import Algorithm, Body, Properties, Stored
 from asyncmirror.store.session import Credentials, Endpoint
 from asyncmirror.store.wire.addresses import Resolver, resolve
-from asyncmirror.store.wire.plane import Provider, Wire
+from asyncmirror.store.wire.exchange import Provider
+from asyncmirror.store.wire.plane import Wire
 
 KEYS = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", None)
 PLAIN = Properties("application/octet-stream", {})
