@@ -55,6 +55,9 @@ def test_the_table_fits_the_terminal(width: int) -> None:
     assert "\x1b" not in text
     assert all(len(line) <= width for line in text.splitlines())
     assert "→ set it" in text
+    long = re.sub(r"\s", "", re.sub(r"\x1b\[[0-9;]*m", "", doctor.table([ok("journal", "/" + "x" * 90 + ".sqlite")], width)))
+    assert "…" not in long
+    assert ".sqlite" in long
 
 
 def test_the_command_ends_with_its_code(

@@ -100,7 +100,7 @@ def table(found: Sequence[Finding], width: int) -> str:
     grid.add_column(max_width=16)
     grid.add_column(ratio=1)
     for finding in found:
-        text = Text(show_line(finding.found))
+        text = Text(show_line(finding.found), overflow="fold")  # a path is of no use without its end
         if finding.remedy:
             text.append(f"\n→ {show_line(finding.remedy)}", style="cyan")
         grid.add_row(Text(finding.level.value, style=_STYLES[finding.level]), Text(finding.topic, style="bold"), text)
