@@ -16,6 +16,7 @@ from asyncmirror.doctor.finding import Finding, Level, exit_code, ok, problem, w
 from asyncmirror.doctor.question import Question
 from asyncmirror.settings import Connection, Destination
 from asyncmirror.testing import Credentials, Fault, FaultPlan, Kind, S3Server, ServerConfig
+from asyncmirror.testing.moto import MotoServer
 from asyncmirror.testing.profiles import RGW, STORAGEGRID, STRICT
 
 PLACE = Destination("bucket", "pre")
@@ -87,6 +88,14 @@ async def test_what_a_store_does_not_verify_is_a_warning_and_nothing_at_all_a_pr
         found = await look(asking(server))
         assert problems(found) == {"bytes", "multipart"}
         assert exit_code(found.values()) == 3
+
+
+async def test_moto_verifies_nothing_and_that_is_one_problem() -> None:
+    with MotoServer("bucket") as server:
+        found = await look(Question(PLACE, connection=Connection(server.url)))
+        assert problems(found) == {"bodies"}
+        assert found["bodies"].found.startswith("neither a body's signed hash nor its CRC64NVME is verified")
+        assert {"signed body", "CRC64NVME"}.isdisjoint(found)
 
 
 @pytest.mark.hazard(21)

@@ -111,9 +111,17 @@ def findings(probed: Probed, algorithm: Algorithm, *, signed: bool = True) -> It
     if not found.verdicts:
         return
     yield _one(found, names.KEEPS_BYTES, "bytes", Level.PROBLEM)
-    nothing = Level.PROBLEM if names.unguarded(found, algorithm, signed=signed) else Level.WARNING
-    yield _one(found, names.SIGNED_PAYLOAD, "signed body", nothing)
-    yield _one(found, names.verifies(algorithm), algorithm.value, nothing)
+    if names.unguarded(found, algorithm, signed=signed):
+        what = (
+            f"neither a body's signed hash nor its {algorithm.value} is verified"
+            if signed
+            else f"{algorithm.value} is not verified"
+        )
+        unnoticed = "a byte that changes on the way is not noticed"
+        yield problem("bodies", f"{what}: {unnoticed}", "use another store" if signed else "leave out --unsigned-payload")
+    else:
+        yield _one(found, names.SIGNED_PAYLOAD, "signed body", Level.WARNING)
+        yield _one(found, names.verifies(algorithm), algorithm.value, Level.WARNING)
     yield _one(found, names.tells(algorithm), f"{algorithm.value} kept", Level.WARNING)
     yield _other_checksums(found, algorithm)
     yield _one(found, names.TAKES_PARTS, "multipart", Level.PROBLEM)
