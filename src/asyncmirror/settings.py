@@ -237,6 +237,7 @@ class Verification:
     tuning: Tuning = Tuning()
     deep: bool = False  # read the source again
     download: bool = False  # read the objects
+    sidecars: bool = False  # hold the checksum files beside the data against it
     repair: bool = False  # have the next sync send what is missing or different
     ignore_extra: bool = False  # what the journal does not know is nobody's fault
 

@@ -1,8 +1,10 @@
 """A whole pass over a journal that a mirror wrote and a bucket that something has happened to since."""
 
+import asyncio
 import os
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -287,3 +289,24 @@ async def test_a_look_that_is_left_lets_go_of_the_journal(house: House) -> None:
     async with aclosing(Verifier(Verification(house.settings.destination, journal), OF, house.store).run()) as found:
         await anext(found)
     assert (await house.run()).count(Outcome.UNCHANGED) == len(NAMES)
+
+
+async def test_a_look_that_is_left_does_not_read_on(house: House) -> None:
+    house.write("large", bytes(4 * PART))
+    await house.run()
+    os.truncate(house.root / "large", 0)
+    os.truncate(house.root / "large", 1 << 42)  # a sparse file: reading it would take an hour
+    journal = house.settings.journal
+    assert journal is not None
+    with closing(sqlite3.connect(journal)) as connection, connection:
+        connection.execute("UPDATE object SET size = ? WHERE name = CAST('large' AS BLOB)", (1 << 42,))
+    large = house.store.objects["pre/large"]
+    house.store.objects["pre/large"] = large._replace(size=1 << 42)
+    verifier = Verifier(Verification(house.settings.destination, journal, house.root, deep=True), OF, house.store)
+    look = asyncio.create_task(anext(verifier.run()))
+    async with asyncio.timeout(20):
+        while verifier.gauge().looked < len(NAMES):  # noqa: ASYNC110  a gauge tells nobody that it has moved
+            await asyncio.sleep(0)
+        look.cancel()
+        await asyncio.wait([look])
+    assert look.cancelled()

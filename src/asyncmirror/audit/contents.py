@@ -8,20 +8,21 @@ it. Bytes are read a piece at a time, so that memory does not grow with files.
 import asyncio
 import errno
 import stat
-from concurrent.futures import Executor
+import threading
+from concurrent.futures import CancelledError, Executor
 
 from asyncmirror.audit.merge import Finding, Verdict
 from asyncmirror.checksum import Running, of_parts
 from asyncmirror.errors import ChangedError, SourceError, StoreError
 from asyncmirror.journal.ordered import Kept
-from asyncmirror.model import Body, Checksum, Completed, Receipt
+from asyncmirror.model import Body, Checksum, Receipt
+from asyncmirror.plan.parts import Part
 from asyncmirror.settings import MIB
 from asyncmirror.source.beneath import Beneath, classify, identity_of
 from asyncmirror.source.read import OpenFile
 from asyncmirror.source.walk import File
 from asyncmirror.store.limit import closing
 from asyncmirror.store.port import Store
-from asyncmirror.transfer.budget import ByteBudget
 
 _PIECE = MIB
 _LOOKS = 3
@@ -37,15 +38,15 @@ class Contents:
         store: Where objects are downloaded from; None: they are not.
         beneath: The source; None: it is not read.
         readers: The threads that read.
-        max_memory: Bytes that may be held at once.
+        stopped: Set when nobody wants to know any more, so that the threads end soon.
     """
 
-    def __init__(self, store: Store | None, beneath: Beneath | None, readers: Executor, max_memory: int) -> None:
+    def __init__(self, store: Store | None, beneath: Beneath | None, readers: Executor, stopped: threading.Event) -> None:
         self.bytes_read = 0
         self._store = store
         self._beneath = beneath
         self._readers = readers
-        self._budget = ByteBudget(max_memory)
+        self._stopped = stopped
 
     async def inspect(self, kept: Kept) -> Finding:
         """The verdict on an object that the listing has as it was confirmed.
@@ -66,14 +67,7 @@ class Contents:
         return finding
 
     async def _read(self, beneath: Beneath, kept: Kept) -> tuple[Verdict, str]:
-        checksum, part_size = kept.completed.checksum, kept.completed.part_size
-        # A digest over parts needs each of them whole.
-        held = min(_PIECE if checksum.algorithm.full_object else max(_PIECE, part_size), self._budget.capacity)
-        await self._budget.acquire(held)
-        try:
-            found = await asyncio.get_running_loop().run_in_executor(self._readers, look, beneath, kept)
-        finally:
-            self._budget.release(held)
+        found = await asyncio.get_running_loop().run_in_executor(self._readers, look, beneath, kept, self._stopped)
         self.bytes_read += kept.completed.identity.size
         return found
 
@@ -81,8 +75,7 @@ class Contents:
         attempts = 0
         while True:
             attempts += 1
-            digest = Digest(kept.completed)
-            await self._budget.acquire(_PIECE)
+            digest = Digest(kept.completed.checksum, kept.completed.part_size)
             try:
                 async with closing(store.get_object(kept.key)) as pieces:
                     async for piece in pieces:
@@ -97,17 +90,15 @@ class Contents:
                 if digest.checksum() == kept.completed.checksum:
                     return Verdict.EQUAL, ""
                 return Verdict.DIFFERENT, f"its {digest.size:,} bytes in the bucket are not those that were confirmed"
-            finally:
-                self._budget.release(_PIECE)
 
 
 class Digest:
-    """The checksum of an object whose bytes come in pieces, computed as the one on record was."""
+    """A checksum of bytes that come in pieces, made as another was: over all of them, or over parts of `part_size` bytes."""
 
-    def __init__(self, completed: Completed) -> None:
+    def __init__(self, like: Checksum, part_size: int) -> None:
         self.size = 0
-        self._algorithm = completed.checksum.algorithm
-        self._part_size = completed.part_size if completed.checksum.parts else 0
+        self._algorithm = like.algorithm
+        self._part_size = part_size if like.parts else 0
         self._digests: list[Checksum] = []
         self._running = Running(self._algorithm)
 
@@ -132,11 +123,25 @@ class Digest:
         return of_parts(self._algorithm, (Receipt(number, 0, "", digest) for number, digest in enumerate(digests, 1)))
 
 
-def look(beneath: Beneath, kept: Kept) -> tuple[Verdict, str]:
+def read_through(opened: OpenFile, digest: "Digest", stopped: threading.Event) -> Checksum:
+    """The checksum of an open file, read a piece at a time. Blocks.
+
+    Raises:
+        SourceError: As `OpenFile.read`.
+        CancelledError: Nobody wants to know any more.
+    """
+    for data in opened.pieces(Part(1, 0, opened.identity.size), _PIECE):
+        digest.update(data)
+        if stopped.is_set():
+            raise CancelledError
+    return digest.checksum()
+
+
+def look(beneath: Beneath, kept: Kept, stopped: threading.Event) -> tuple[Verdict, str]:
     """Read a file of the source anew, and hold it against what was sent. Blocks."""
     for _ in range(_LOOKS):
         try:
-            return _compare(beneath, kept)
+            return _compare(beneath, kept, stopped)
         except FileNotFoundError:
             return Verdict.CHANGED, "it is gone from the source"
         except OSError as error:
@@ -148,15 +153,15 @@ def look(beneath: Beneath, kept: Kept) -> tuple[Verdict, str]:
     return Verdict.CHANGED, "it changed while it was read"
 
 
-def _compare(beneath: Beneath, kept: Kept) -> tuple[Verdict, str]:
+def _compare(beneath: Beneath, kept: Kept, stopped: threading.Event) -> tuple[Verdict, str]:
     before = kept.completed
-    file = _locate(beneath, kept)
-    if file is None:
+    if _is_link(beneath, kept):
         return Verdict.EQUAL, ""
+    file = find(beneath, kept.parent, kept.name)
     if file.identity.size != before.identity.size:
         return Verdict.CHANGED, f"the file has {file.identity.size:,} bytes by now; the next sync sends it"
     with OpenFile(beneath, file, drop_cache=True) as opened:
-        value = opened.checksum(before.checksum.algorithm, before.part_size if before.checksum.parts else 0, _PIECE)
+        value = read_through(opened, Digest(before.checksum, before.part_size), stopped)
     if value == before.checksum:
         return Verdict.EQUAL, ""
     if file.identity.same_file(before.identity):
@@ -164,23 +169,30 @@ def _compare(beneath: Beneath, kept: Kept) -> tuple[Verdict, str]:
     return Verdict.CHANGED, "the file has other bytes by now; the next sync sends it"
 
 
-def _locate(beneath: Beneath, kept: Kept) -> File | None:
-    """Where the file stands, links followed as the scan followed them; None for a link on record, which has no bytes.
+def find(beneath: Beneath, directory: bytes, name: bytes) -> File:
+    """Where a file of the source stands, links followed as a scan follows them.
 
     Raises:
         OSError: It can't be found.
     """
     try:
-        status = beneath.status(kept.parent, kept.name)
+        status = beneath.status(directory, name)
         if stat.S_ISREG(status.st_mode):
-            return File(kept.name, identity_of(status), kept.parent, kept.name)
-        if stat.S_ISLNK(status.st_mode) and identity_of(status).same_file(kept.completed.identity):
-            return None
+            return File(name, identity_of(status), directory, name)
     except OSError as error:
         if error.errno not in _ELSEWHERE:
             raise
-    location = beneath.resolve(kept.parent, kept.name)
+    location = beneath.resolve(directory, name)
     if location is None:
         raise FileNotFoundError(errno.ENOENT, "it leads outside the source by now")
-    parent, _, name = location.rpartition(b"/")
-    return File(kept.name, identity_of(beneath.status(parent, name)), parent, name)
+    parent, _, real_name = location.rpartition(b"/")
+    return File(name, identity_of(beneath.status(parent, real_name or b".")), parent, real_name or b".")
+
+
+def _is_link(beneath: Beneath, kept: Kept) -> bool:
+    """Whether it is a symbolic link on record, the same as then: it has no bytes to compare."""
+    try:
+        status = beneath.status(kept.parent, kept.name)
+    except OSError:
+        return False
+    return stat.S_ISLNK(status.st_mode) and identity_of(status).same_file(kept.completed.identity)

@@ -24,6 +24,7 @@ class Verdict(StrEnum):
     CHANGED = "changed"  # the source has another file by now, or none: the object may be right
     DAMAGED = "damaged"  # the source gives other bytes, and its file did not change
     UNREADABLE = "unreadable"  # the source does not give it
+    INVALID = "invalid"  # a checksum file that does not account for its directory
     UNPROVEN = "unproven"  # there is no checksum to compare with: it was adopted by its size alone
 
 

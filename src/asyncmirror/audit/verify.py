@@ -8,6 +8,7 @@ sync sends it with its own options. Memory: a thousand rows for each task, whate
 
 import asyncio
 import sqlite3
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ from typing import NamedTuple, TypeVar
 from asyncmirror.audit.contents import Contents
 from asyncmirror.audit.listing import PAGE, Range, Ranges
 from asyncmirror.audit.merge import Finding, Verdict, judge
+from asyncmirror.audit.sidecars import Sidecars, is_sidecar
 from asyncmirror.errors import AsyncmirrorError, BucketError, StoreError, UnreachableError, first
 from asyncmirror.journal import queries, reader
 from asyncmirror.journal.ordered import Kept, ordered
@@ -57,6 +59,7 @@ class Report(NamedTuple):
 
     counts: Mapping[Verdict, int]
     account: reader.Account
+    sums: int  # lines of checksum files held against the source
     repaired: int
     requests: int
     seconds: float
@@ -80,6 +83,7 @@ class Verifier:
         self._counts: Counter[Verdict] = Counter()
         self._account = reader.Account(0, 0, 0, 0, ended=True)
         self._contents: Contents | None = None
+        self._sidecars: Sidecars | None = None
         self._left = False  # nobody takes what is found any more
         self._began = time.monotonic()
         self._journal = ThreadPoolExecutor(1, "journal")
@@ -90,7 +94,7 @@ class Verifier:
         """How far it is."""
         looked = self._counts.total()
         amiss = looked - self._counts[Verdict.EQUAL] - (self._counts[Verdict.EXTRA] if self._asked.ignore_extra else 0)
-        read = self._contents.bytes_read if self._contents else 0
+        read = sum(each.bytes_read for each in (self._contents, self._sidecars) if each is not None)
         return Gauge(looked, self._account.objects, amiss, read, time.monotonic() - self._began)
 
     async def run(self) -> AsyncGenerator[Finding | Report, None]:
@@ -108,7 +112,7 @@ class Verifier:
             self._account = await self._in_journal(reader.account, connection)
             store = await stack.enter_async_context(assemble(self._asked, self._own_store))
             await self._reach(store)
-            self._contents = await self._open_contents(stack, store, connection)
+            await self._open_contents(stack, store, connection)
             task = asyncio.create_task(self._pass(connection, store))
             try:
                 while (finding := await self._found.get()) is not None:
@@ -140,19 +144,24 @@ class Verifier:
         except StoreError as error:
             raise _fatal(error) from error
 
-    async def _open_contents(self, stack: AsyncExitStack, store: Assembled, connection: sqlite3.Connection) -> Contents | None:
+    async def _open_contents(self, stack: AsyncExitStack, store: Assembled, connection: sqlite3.Connection) -> None:
+        """Open what bytes are read from, where they are to be read."""
         asked = self._asked
-        if not (asked.deep or asked.download):
-            return None
         beneath, readers = None, 1
-        if asked.deep:
+        if asked.deep or asked.sidecars:
             source = asked.source or Path((await self._in_journal(queries.meta, connection)).get("source", ""))
             beneath = Beneath(source)
             stack.callback(beneath.close)
             readers = threads(source, asked.tuning.scanners, asked.tuning.readers).readers
         pool = ThreadPoolExecutor(readers, "read")
         stack.callback(pool.shutdown, cancel_futures=True)
-        return Contents(store.store if asked.download else None, beneath, pool, asked.tuning.max_memory)
+        stopped = threading.Event()
+        stack.callback(stopped.set)
+        if asked.deep or asked.download:
+            of = beneath if asked.deep else None
+            self._contents = Contents(store.store if asked.download else None, of, pool, stopped)
+        if asked.sidecars and beneath is not None:
+            self._sidecars = Sidecars(beneath, pool, stopped)
 
     async def _pass(self, connection: sqlite3.Connection, store: Assembled) -> None:
         prefix = keys.directory_prefix(self._asked.destination.prefix, b"")
@@ -192,6 +201,9 @@ class Verifier:
                     there.append(pair.kept)
                 else:
                     await self._tell(pair.kept, finding, connection)
+                if self._sidecars is not None and pair.kept is not None and is_sidecar(pair.kept):
+                    async for each in self._sidecars.check(pair.kept):
+                        await self._tell(None, each, connection)
             async with asyncio.TaskGroup() as group:
                 for kept in there:
                     await slots.acquire()
@@ -214,7 +226,8 @@ class Verifier:
         account = self._account
         complete = not self.gauge().amiss and not account.incomplete and account.ended
         seconds = time.monotonic() - self._began
-        return Report(dict(self._counts), account, repaired, requests, seconds, 0 if complete else INCOMPLETE)
+        sums = self._sidecars.checked if self._sidecars is not None else 0
+        return Report(dict(self._counts), account, sums, repaired, requests, seconds, 0 if complete else INCOMPLETE)
 
 
 def _next(rows: Iterator[Kept]) -> list[Kept]:

@@ -33,7 +33,7 @@ _DOCTOR_OPTIONS = {
     title: tuple(option for option in group if option.field.partition(".")[0] in ("connection", "objects", "tuning", "output"))
     for title, group in OPTIONS.items()
 } | {"behaviour": (NO_WRITE, *(option for option in OPTIONS["behaviour"] if option.name == "journal"))}
-_VERIFY_TUNING = ("concurrency", "readers", "max-memory", "request-timeout", "max-attempts", "retry-window")
+_VERIFY_TUNING = ("concurrency", "readers", "request-timeout", "max-attempts", "retry-window")
 _VERIFY_OPTIONS = {
     "connection": (*OPTIONS["connection"], *(option for option in OPTIONS["objects"] if option.name == "request-payer")),
     "tuning": tuple(option for option in OPTIONS["tuning"] if option.name in _VERIFY_TUNING),

@@ -205,6 +205,7 @@ NO_WRITE = Option(("--no-write",), "doctor.write", read.negated, "", "write noth
 VERIFY: tuple[Option, ...] = (
     Option(("--deep",), "verify.deep", read.switch, "", "read the source again and compare it with the checksums on record"),
     Option(("--download",), "verify.download", read.switch, "", "read the objects too and compare them in the same way"),
+    Option(("--sidecars",), "verify.sidecars", read.switch, "", "check the source against its *.sha256sum files, read anew"),
     Option(("--repair",), "verify.repair", read.switch, "", "have the next sync send what is missing or different"),
     Option(("--ignore-extra",), "verify.ignore_extra", read.switch, "", "pass over objects that the journal does not know"),
 )

@@ -105,6 +105,10 @@ class _Look:
 
     def _on_signal(self, number: signal.Signals, task: asyncio.Task[object]) -> None:
         self._signal = number
+        loop = asyncio.get_running_loop()
+        for each in _SIGNALS:  # a second one kills: a file system that does not answer can't be waited for
+            loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_DFL)
         task.cancel()
 
     async def _follow(self) -> int:
@@ -170,6 +174,8 @@ def lines(report: Report) -> Iterator[str]:
     told = [f"{counts[verdict]:,} {verdict.value}" for verdict in Verdict if counts.get(verdict)]
     size = format_size(account.size)
     yield f"{account.objects:,} objects on record ({size}): {', '.join(told) or 'nothing to look at'}"
+    if report.sums:
+        yield f"{report.sums:,} lines of checksum files were held against the source"
     if account.unproven:
         yield f"{account.unproven:,} of them were adopted by size alone (--trust-size): nothing proves their bytes"
     if account.incomplete:
@@ -193,6 +199,7 @@ def summary(report: Report) -> dict[str, object]:
         "trusted": account.unproven,
         "incomplete": account.incomplete,
         "ended": account.ended,
+        "sums": report.sums,
         "repaired": report.repaired,
         "requests": report.requests,
         "seconds": round(report.seconds, 3),
