@@ -158,3 +158,30 @@ async def test_other_failures_of_a_limited_store_leave_its_slots(cause: Exceptio
         with pytest.raises((ServerFaultError, ConnectionFaultError)):
             await limited.head_object("key")
     assert limited.throttle.flight == Flight(4, 4, 0)
+
+
+async def test_in_a_storm_nobody_begins_before_the_gap_is_over() -> None:
+    throttled = Throttled()
+    throttled.refuse(10)
+    assert throttled.throttle.flight.limit == 0
+    assert not throttled.slots.take()
+    async with asyncio.timeout(5):
+        await throttled.slots.turn()
+    assert not throttled.slots.take()
+
+
+async def test_at_the_end_nobody_waits_for_a_slot_that_the_store_does_not_admit() -> None:
+    throttled = Throttled()
+    while throttled.slots.take():
+        pass
+    waiting = asyncio.create_task(throttled.slots.turn())
+    await asyncio.sleep(0)
+    throttled.throttle.end()  # it does admit them
+    throttled.slots.release()
+    await waiting
+    throttled.refuse(10)
+    waiting = asyncio.create_task(throttled.slots.turn())
+    await asyncio.sleep(0)
+    throttled.throttle.end()
+    with pytest.raises(ThrottledError):
+        await waiting
