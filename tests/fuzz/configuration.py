@@ -134,6 +134,7 @@ def _configuration(work: Path) -> Iterator[Callable[[Given], None]]:
     async def opened(connection: Connection) -> None:
         found = None
         try:
+            configured_endpoint(connection)
             found = plain("bucket", connection)
             async with open_session("bucket", connection, 4) as session:
                 with suppress(StoreError):
@@ -151,7 +152,6 @@ def _configuration(work: Path) -> Iterator[Callable[[Given], None]]:
             credentials.write_bytes(given.credentials)
             connection = Connection(profile=given.profile)
             with patch.dict(os.environ, {**base, **given.variables}, clear=True):
-                configured_endpoint(connection)
                 run(opened(connection))
 
         yield check
