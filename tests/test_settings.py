@@ -78,3 +78,19 @@ def test_the_library_gives_its_public_names_and_no_others() -> None:
     assert asyncmirror.Mirror is Mirror
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         asyncmirror.nothing  # noqa: B018  looking it up is what is tested
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("bucket", "no S3 URL"),
+        ("s3://", "no bucket name"),
+        ("s3://b", "no bucket name"),
+        ("s3://bucket/a//b", "empty, '.' or '..' component"),
+        ("s3://bucket/../b", "empty, '.' or '..' component"),
+        ("s3://bucket/a\x1b[2J", "unprintable"),
+    ],
+)
+def test_a_destination_that_would_not_stay_as_it_is_is_refused(text: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        Destination.parse(text)

@@ -62,14 +62,16 @@ class Running:
         """Take in the next piece."""
         if self._crc:
             self._value = self._crc[0](data, self._value)
-        elif self._hash:
+        else:
+            assert self._hash is not None
             self._hash.update(data)
 
     def checksum(self) -> Checksum:
         """The checksum of all pieces so far."""
         if self._crc:
             return Checksum(self._algorithm, self._value.to_bytes(self._crc[2], "big"))
-        return Checksum(self._algorithm, self._hash.digest() if self._hash else b"")
+        assert self._hash is not None
+        return Checksum(self._algorithm, self._hash.digest())
 
 
 def of_parts(algorithm: Algorithm, receipts: Iterable[Receipt]) -> Checksum:
