@@ -88,7 +88,22 @@ _VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=4,
 )
-_FIELDS = ("op", "kind", "key", "part", "at", "first", "every", "probability", "times", "after", "until", "seconds", "at_byte")
+_FIELDS = (
+    "op",
+    "kind",
+    "key",
+    "part",
+    "at",
+    "first",
+    "every",
+    "probability",
+    "times",
+    "after",
+    "until",
+    "admits",
+    "seconds",
+    "at_byte",
+)
 _FAULTS = st.builds(
     lambda kind, more: {"op": "*", "kind": kind, **more},
     st.sampled_from([kind.value for kind in Kind]),

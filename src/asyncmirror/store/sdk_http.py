@@ -63,13 +63,19 @@ async def _content(response: aiohttp.ClientResponse) -> bytes:
     """
     pieces: list[bytes] = []
     size = 0
-    async for piece in response.content.iter_any():
-        size += len(piece)
-        if size > MAX_ANSWER:
-            response.close()
-            raise ConnectionFaultError(f"the answer is longer than {MAX_ANSWER >> 20} MiB")
-        pieces.append(piece)
-    return b"".join(pieces)
+    try:
+        async for piece in response.content.iter_any():
+            size += len(piece)
+            if size > MAX_ANSWER:
+                break
+            pieces.append(piece)
+        else:
+            return b"".join(pieces)
+    except BaseException:
+        response.close()
+        raise
+    response.close()
+    raise ConnectionFaultError(f"the answer is longer than {MAX_ANSWER >> 20} MiB")
 
 
 async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
