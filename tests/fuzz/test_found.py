@@ -270,3 +270,26 @@ def test_what_a_task_raises_is_found() -> None:
 
     with looping() as run, pytest.raises(AssertionError, match="never retrieved"):
         run(starts())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE upload SET part_size = 0",
+        "UPDATE upload SET algorithm = 'none'",
+        "UPDATE receipt SET digest = x'00'",
+        "UPDATE receipt SET size = -1",
+        "UPDATE problem SET outcome = 77",
+    ],
+)
+def test_a_row_that_no_run_wrote_ends_the_run(statement: str, tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journals.make(path)
+    connection = connect(path)
+    connection.execute(statement)
+    connection.close()
+    journal = Journal(path, OF)
+    known = journal.known(b"dir\xff", None)
+    with pytest.raises(JournalError, match="damaged"):
+        journal.records(known.directory, sorted(known.unsettled))
+    journal.close()
