@@ -136,6 +136,8 @@ def test_entries_count_where_a_directory_states_another_size(path: Path) -> None
         (b'["r",0,5,["f",1,5]', "byte 18: the file ends"),
         (b'["r",0,5,["f",1,5]]]', "byte 19: expected the end of the file"),
         (b'["r",0,5,["f",1,5],]', "byte 18: expected another entry"),
+        (b'["r",0,5],["f",1,5]', "byte 9: expected the end of the file"),
+        (b'["r",0,5,["f",1,5],["a/b",1,5]]', "byte 19: 'a/b' is no name"),
         (b'["r",0,5,["f",1,5],5]', "its size before its entries"),
         (b'["r",0,["f",1,5]]', "its size before its entries"),
         (b'["r",0,-5]', "byte 0: expected an entry"),

@@ -149,7 +149,7 @@ class FindFile:
         if not depth:
             self.name = node.name
         elif not node.name or node.name in (b".", b"..") or b"/" in node.name:
-            tokens.refuse(f"{node.name!r} is no name of an entry")
+            tokens.refuse(f"{os.fsdecode(node.name)!r} is no name of an entry")
         if node.kind not in _KINDS:
             tokens.refuse(f"{node.kind} is no type of an entry")
         if node.entered and node.kind == Kind.FILE:
