@@ -208,6 +208,9 @@ def test_a_node_may_stand_across_the_pieces_in_which_a_file_is_read(path: Path, 
     for piece in (1, 7, 100):
         monkeypatch.setattr(find_tokens, "_PIECE", piece)
         assert read(path) == list(tree.steps())
+        wrong = written(tree).index(b'["' + b"150" * 20)
+        assert f"byte {wrong:,}: expected an entry" in refusal(path, written(tree)[:wrong] + b"[x" + written(tree)[wrong:])
+        path.write_bytes(written(tree))
 
 
 def test_a_pipe_is_read(path: Path) -> None:

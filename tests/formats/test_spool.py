@@ -65,8 +65,8 @@ def test_a_directory_that_was_not_listed_is_marked_and_keeps_what_was_found() ->
     marked = Spool()
     marked.add(b"", [])
     marked.add(b"none", [], unreadable=True)
-    marked.add(b"some", [Entry(b"f", Kind.FILE, 2)])
     marked.add(b"some", [], unreadable=True)
+    marked.add(b"some", [Entry(b"f", Kind.FILE, 2)])
     steps = list(marked.steps(b"r"))
     marked.close()
     assert steps[1:3] == [Step(Move.ENTRY, b"none", Kind.UNREADABLE, 0), Step(Move.ENTER, b"some", Kind.UNREADABLE, 2)]

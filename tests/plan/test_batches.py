@@ -85,6 +85,10 @@ def test_a_large_flat_directory_is_divided_into_batches_of_several_files() -> No
     assert [len(batch.paths) for batch in found] == [4] * 25
 
 
+def test_small_neighbours_that_do_not_fit_together_stay_apart() -> None:
+    assert [batch.paths for batch in divide(flat(b"r", 7, 2, 7).steps(), Limits(10, 10))] == [(b"f000", b"f001"), (b"f002",)]
+
+
 def test_a_file_larger_than_a_batch_stands_alone() -> None:
     assert [batch.paths for batch in divide(flat(b"r", 1, 500, 1).steps(), Limits(10, 100))] == [(b"f001",), (b"f000", b"f002")]
 

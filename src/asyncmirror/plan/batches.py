@@ -78,7 +78,7 @@ class _Pool:
         self._entries = 0
 
     def add(self, item: _Item) -> Iterator[Batch]:
-        if item.size >= self._limits.least or item.size > self._limits.most:
+        if item.size >= self._limits.least:
             yield Batch((item.path,), item.size, item.entries)
             return
         if self._size + item.size > self._limits.most:
