@@ -1,4 +1,6 @@
+import os
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import example, given, settings
@@ -63,6 +65,29 @@ def test_a_subdirectory_is_divided_as_if_nothing_else_were_there(tree: Tree, lim
     inside = {path for path, _ in tree.leaves() if covers((subdir,), path)}
     found = list(divide(tree.steps(), limits, subdir))
     assert {path for path, _ in tree.leaves() if any(covers(batch.paths, path) for batch in found)} == inside
+
+
+def by_the_pipelines_rule(tree: Tree, most: int, subdir: bytes) -> Iterator[bytes]:
+    """As its batch.py walks: what is inside of subdir and small enough, or a file, is queued; what is too large is entered."""
+
+    def walk(path: bytes, entry: Tree) -> Iterator[bytes]:
+        common = os.path.commonpath([path, b"/" + subdir])
+        if common == b"/" + subdir.rstrip(b"/") and (entry.size <= most or not entry.entries):
+            yield path[1:]
+        elif common in (path, b"/" + subdir):
+            for child in entry.entries:
+                yield from walk(os.path.join(path, child.name), child)
+
+    return walk(b"/", tree)
+
+
+@settings(max_examples=100, deadline=None)
+@given(tree=TREES, most=st.integers(1, 3000), data=st.data())
+def test_without_a_least_size_the_queue_is_the_pipelines(tree: Tree, most: int, data: st.DataObject) -> None:
+    leaf, _ = data.draw(st.sampled_from(sorted(tree.leaves())))
+    subdir = b"/".join(leaf.split(b"/")[: data.draw(st.integers(0, leaf.count(b"/") + 1))])
+    found = [path for batch in divide(tree.steps(), Limits(0, most), subdir) for path in batch.paths]
+    assert found == list(by_the_pipelines_rule(tree, most, subdir))
 
 
 def test_a_directory_that_is_not_too_large_stays_whole() -> None:
