@@ -62,9 +62,9 @@ class Strict:
 
         async def restart() -> None:
             await self._server.reached(len(self._server.requests) + after)
-            self._past += [_request(line) for line in self._server.requests]
             self._server.reconfigure(port=self._server.port)
             await self._server.__aexit__(None, None, None)
+            self._past += [_request(line) for line in self._server.requests]  # what was done until the end
             await self._server.__aenter__()
 
         self.forget_restart()
