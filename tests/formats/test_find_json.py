@@ -142,6 +142,9 @@ def test_entries_count_where_a_directory_states_another_size(path: Path) -> None
         (b'["r",0,["f",1,5]]', "its size before its entries"),
         (b'["r",0,-5]', "byte 0: expected an entry"),
         (b'["r",0,5.5]', "byte 0: expected an entry"),
+        (b'["r",0,05]', "byte 0: expected an entry"),
+        (b'["r",00,5]', "byte 0: expected an entry"),
+        (b'["r",0,["f",1,5],05]', "byte 16: expected another entry"),
         (b'["r",2,5]', "2 is no type"),
         (b'["r",1,5,["f",1,5]]', "a file that has entries"),
         (b'["r",0,5,["a/b",1,5]]', "'a/b' is no name"),
@@ -192,13 +195,14 @@ def test_random_json_crashes_nothing(path: Path, value: object) -> None:
 
 @shared
 @given(tree=TREES, data=st.data())
-def test_a_damaged_file_crashes_nothing(path: Path, tree: Tree, data: st.DataObject) -> None:
+def test_a_damaged_file_crashes_nothing_and_what_is_taken_is_json(path: Path, tree: Tree, data: st.DataObject) -> None:
     whole = bytearray(written(tree))
     place = data.draw(st.integers(0, len(whole) - 1))
     whole[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
     path.write_bytes(whole)
     with contextlib.suppress(UsageError):
         read(path)
+        json.loads(whole.decode("utf-8", "surrogateescape"))
 
 
 def test_a_node_may_stand_across_the_pieces_in_which_a_file_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

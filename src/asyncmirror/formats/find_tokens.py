@@ -20,11 +20,11 @@ _EXCERPT = 24
 # `*+` gives nothing back: what does not match fails at once. A size of more than 18 digits is no file's.
 _NODE = re.compile(
     rb"""(?x) [\ \t\r\n]*+ \[ [\ \t\r\n]*+ "( (?: [^"\\\x00-\x1f]++ | \\. )*+ )" [\ \t\r\n]*+ ,
-    [\ \t\r\n]*+ ("?)(-?\d{1,3})\2 [\ \t\r\n]*+ ,
-    [\ \t\r\n]*+ (?: (\d{1,18}) [\ \t\r\n]*+
+    [\ \t\r\n]*+ ("?)(-?(?:0|[1-9]\d{0,2}))\2 [\ \t\r\n]*+ ,
+    [\ \t\r\n]*+ (?: (0|[1-9]\d{0,17}) [\ \t\r\n]*+
         (?: (\]) (?: [\ \t\r\n]*+ (,) (?=[\ \t\r\n]*+\[) )?+ | , (?=[\ \t\r\n]*+\[) ) | (?=\[) )"""
 )
-_AFTER = re.compile(rb"""(?x) [\ \t\r\n]*+ (?: (\]) | , [\ \t\r\n]*+ (?: (?=\[) | (\d{1,18}) [\ \t\r\n]*+ (\]) ) )""")
+_AFTER = re.compile(rb"""(?x) [\ \t\r\n]*+ (?: (\]) | , [\ \t\r\n]*+ (?: (?=\[) | (0|[1-9]\d{0,17}) [\ \t\r\n]*+ (\]) ) )""")
 _BLANK = re.compile(rb"[ \t\r\n]*+")
 
 
