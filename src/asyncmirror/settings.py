@@ -204,6 +204,18 @@ class Settings:
     drop_cache: bool = False  # let the kernel forget the pages of large files once they are read
 
 
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """One run of `gc`: where unfinished uploads are looked for, and whether our own orphans are ended."""
+
+    destination: Destination
+    journal: Path
+    connection: Connection = Connection()
+    objects: ObjectOptions = field(default_factory=ObjectOptions)
+    tuning: Tuning = Tuning()
+    abort: bool = False
+
+
 def check_endpoint(text: str) -> str:
     """The URL of a store as it is: scheme and host, without credentials, query or fragment.
 

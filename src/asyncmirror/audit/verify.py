@@ -197,8 +197,11 @@ class Verifier:
             there: list[Kept] = []
             async for pair in ranges.pairs(span):
                 finding = judge(pair)
-                if finding.verdict is Verdict.EQUAL and self._contents is not None and pair.kept is not None:
-                    there.append(pair.kept)
+                if finding.verdict is Verdict.EQUAL and pair.kept is not None:
+                    if self._contents is None:
+                        self._counts[Verdict.EQUAL] += 1
+                    else:
+                        there.append(pair.kept)
                 else:
                     await self._tell(pair.kept, finding, connection)
                 if self._sidecars is not None and pair.kept is not None and is_sidecar(pair.kept):

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple, TypeVar
 from asyncmirror.cli import read
 from asyncmirror.cli.options import Option
 from asyncmirror.errors import UsageError
-from asyncmirror.settings import Connection, Destination, ObjectOptions, Settings, Tuning, Verification
+from asyncmirror.settings import Collection, Connection, Destination, ObjectOptions, Settings, Tuning, Verification
 
-_Section = TypeVar("_Section", Connection, ObjectOptions, Tuning, Settings, Verification, "Output")
+_Section = TypeVar("_Section", Connection, ObjectOptions, Tuning, Settings, Verification, Collection, "Output")
 
 
 @dataclass(frozen=True, slots=True)

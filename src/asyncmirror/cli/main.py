@@ -13,7 +13,7 @@ from typing import NoReturn
 import asyncmirror
 from asyncmirror.cli import stdout
 from asyncmirror.cli.gather import Invocation, add_options, from_environment, gather
-from asyncmirror.cli.options import BATCH, FIND, NO_WRITE, OPTIONS, TRUST_SIZE, VERIFY
+from asyncmirror.cli.options import ABORT, BATCH, FIND, NO_WRITE, OPTIONS, TRUST_SIZE, VERIFY
 from asyncmirror.cli.stderr import complain
 from asyncmirror.errors import AsyncmirrorError, UsageError
 
@@ -29,6 +29,7 @@ _STATUS_OPTIONS = tuple(
     for option in group
     if option.name in ("journal", "endpoint-url", "profile", "json", "log-level")
 )
+_STATUS_OUTPUT = tuple(option for option in OPTIONS["output"] if option.name in ("json", "log-level"))
 _DOCTOR_OPTIONS = {
     title: tuple(option for option in group if option.field.partition(".")[0] in ("connection", "objects", "tuning", "output"))
     for title, group in OPTIONS.items()
@@ -41,6 +42,10 @@ _VERIFY_OPTIONS = {
     "output": OPTIONS["output"],
 }
 _SYNC_OPTIONS = frozenset(option for group in OPTIONS.values() for option in group)
+_GC_OPTIONS = _VERIFY_OPTIONS | {
+    "behaviour": (ABORT, *(option for option in OPTIONS["behaviour"] if option.name == "journal")),
+    "output": _STATUS_OUTPUT,
+}
 _ADOPT_NAMES = ("checksum-algorithm", "request-payer", "concurrency", "scanners", "readers", "journal", "drop-cache")
 _ADOPT_TUNING = ("max-memory", "request-timeout", "max-attempts", "retry-window")
 _ADOPT_OPTIONS = {
@@ -140,6 +145,28 @@ def parser() -> argparse.ArgumentParser:
     adopt.add_argument("destination", metavar="s3://BUCKET[/PREFIX]", help="where to")
     add_options(adopt, _ADOPT_OPTIONS)
     adopt.set_defaults(run=_adopt)
+    problems = commands.add_parser(
+        "problems",
+        help="list every entry that is not in the bucket, with its reason",
+        usage="asyncmirror problems [OPTIONS] (SOURCE s3://BUCKET[/PREFIX] | --journal FILE)",
+        epilog="SOURCE, destination and connection only tell which journal is meant; nothing is sent.",
+        allow_abbrev=False,
+    )
+    problems.add_argument("source", metavar="SOURCE", nargs="?", help="as it was given to sync")
+    problems.add_argument("destination", metavar="s3://BUCKET[/PREFIX]", nargs="?", help="as it was given to sync")
+    add_options(problems, {"options": _STATUS_OPTIONS})
+    problems.set_defaults(run=_problems)
+    collect = commands.add_parser(
+        "gc",
+        help="list unfinished uploads in the bucket, and end those that are ours and of no use",
+        usage="asyncmirror gc [OPTIONS] s3://BUCKET[/PREFIX] [SOURCE]",
+        epilog="Without --abort nothing is changed. What the journal does not know is never touched.",
+        allow_abbrev=False,
+    )
+    collect.add_argument("destination", metavar="s3://BUCKET[/PREFIX]", help="as it was given to sync")
+    collect.add_argument("source", metavar="SOURCE", nargs="?", help="as it was given to sync")
+    add_options(collect, _GC_OPTIONS)
+    collect.set_defaults(run=_gc)
     return top
 
 
@@ -235,6 +262,29 @@ def _batch(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from asyncmirror.cli import release  # noqa: PLC0415  lazily: see above
 
     return release.batch(gathered, arguments.tree)
+
+
+def _problems(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    gathered = gather(arguments.given, from_environment(_STATUS_OPTIONS, environ))
+    stdout.need()
+
+    from asyncmirror.cli import logs, problems  # noqa: PLC0415  lazily: see above
+
+    logs.configure(gathered.output().log_level, logs.Redactor(environ))
+    return problems.run(gathered, arguments.source, arguments.destination)
+
+
+def _gc(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    gathered = gather(
+        arguments.given, from_environment((option for group in _GC_OPTIONS.values() for option in group), environ)
+    )
+    stdout.need()
+
+    from asyncmirror.cli import collect, logs  # noqa: PLC0415  lazily: see above
+
+    output = gathered.output()
+    logs.configure(output.log_level, logs.Redactor(environ))
+    return collect.run(collect.asked(gathered, arguments.destination, arguments.source), output)
 
 
 def _bug(error: Exception) -> None:

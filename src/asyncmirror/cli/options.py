@@ -243,3 +243,6 @@ TRUST_SIZE = Option(
     ("--trust-size",), "settings.trust_size", read.switch, "", "adopt what has the same size, and compare nothing"
 )
 """Only `adopt` knows it."""
+
+ABORT = Option(("--abort",), "collection.abort", read.switch, "", "end the orphans: uploads of ours that are of no use")
+"""Only `gc` knows it."""

@@ -6,7 +6,7 @@ thing: that objects are not as they were confirmed (`forget`).
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,3 +77,18 @@ def forget(connection: sqlite3.Connection) -> int:
     """Have the journal no longer say of those remembered that they are complete, so that the next run sends them; how many."""
     doubt(connection, ())
     return connection.execute("DELETE FROM object WHERE (directory, name) IN (SELECT directory, name FROM doubted)").rowcount
+
+
+class Uploads(NamedTuple):
+    """What a journal knows of unfinished uploads: ids on record, and keys of files that may have left others behind."""
+
+    ids: frozenset[str]
+    orphaned: frozenset[str]
+
+
+def uploads(connection: sqlite3.Connection, spell: Callable[[bytes], str]) -> Uploads:
+    """What is known of unfinished uploads; `spell` gives the key of a path."""
+    rows = [(upload.path, upload.upload_id) for upload in queries.unfinished(connection)]
+    left = [b"/".join(part for part in (orphan.path, orphan.name) if part) for orphan in queries.orphans(connection)]
+    left += [path for path, upload_id in rows if not upload_id]  # killed between the intent and the answer
+    return Uploads(frozenset(upload_id for _, upload_id in rows if upload_id), frozenset(map(spell, left)))

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
-from asyncmirror.settings import Settings, Verification
+from asyncmirror.settings import Collection, Settings, Verification
 from asyncmirror.store.guarantees import is_amazon
 from asyncmirror.store.limit import LimitedStore
 from asyncmirror.store.port import Store
@@ -33,7 +33,7 @@ class Assembled(NamedTuple):
 
 
 @asynccontextmanager
-async def assemble(settings: Settings | Verification, own: Store | None = None) -> AsyncIterator[Assembled]:
+async def assemble(settings: Settings | Verification | Collection, own: Store | None = None) -> AsyncIterator[Assembled]:
     """The store that the settings name, or one's own, decorated.
 
     Raises:
@@ -53,7 +53,7 @@ async def assemble(settings: Settings | Verification, own: Store | None = None) 
         yield store._replace(notices=notices, wire=adapter.wire, amazon=is_amazon(url), signed=signed)
 
 
-def _decorate(adapter: Store, settings: Settings | Verification, *, keeps_time: bool = False) -> Assembled:
+def _decorate(adapter: Store, settings: Settings | Verification | Collection, *, keeps_time: bool = False) -> Assembled:
     tuning = settings.tuning
     limited = LimitedStore(adapter, tuning.concurrency, tuning.request_timeout, keeps_time=keeps_time)
     hasty = replace(tuning, max_attempts=min(tuning.max_attempts, _FIRST_ATTEMPTS))
