@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import tempfile
@@ -89,13 +90,12 @@ def test_a_full_disk_ends_a_crawl(tree: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_ctrl_c_ends_a_crawl_before_the_end_of_the_tree(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(200):
         (tree / f"d{n}").mkdir()
-    spool, main, listed = Spool(), threading.get_ident(), []
+    main, listed = threading.get_ident(), []
 
     def interrupt(_: Totals) -> None:
         signal.pthread_kill(main, signal.SIGINT)
         listed.append(stopping.wait(10))
 
-    crawler = Crawl(spool, on_progress=interrupt)
     stopping = threading.Event()
     before = Walker.stop
 
@@ -104,10 +104,9 @@ def test_ctrl_c_ends_a_crawl_before_the_end_of_the_tree(tree: Path, monkeypatch:
         stopping.set()
 
     monkeypatch.setattr(Walker, "stop", stop)
-    with pytest.raises(KeyboardInterrupt):
-        crawler.run(tree, 1)
+    with contextlib.closing(Spool()) as spool, pytest.raises(KeyboardInterrupt):
+        Crawl(spool, on_progress=interrupt).run(tree, 1)
     assert listed == [True]
-    spool.close()
 
 
 def test_a_root_that_is_no_directory_is_refused(tree: Path) -> None:

@@ -59,12 +59,7 @@ class Crawl:
             count = filesystem.threads(root, threads, 0).scanners
             # A file on tape counts with its size: it is not read here.
             walker = Walker(beneath, Filters(()), self._symlinks, Stubs.READ, self._take, count)
-            with ThreadPoolExecutor(1, "crawl") as pool:
-                try:
-                    pool.submit(walker.run).result()
-                except BaseException:
-                    walker.stop()  # Ctrl-C comes to this thread: the others would go on to the end of the tree
-                    raise
+            _walk(walker)
         finally:
             beneath.close()
         return self._totals
@@ -83,6 +78,25 @@ class Crawl:
             for oddity in unreadable:
                 self._on_unreadable(listing.directory.child(oddity.name) if oddity.name else path, oddity.reason)
             self._on_progress(self._totals)
+
+
+def _walk(walker: Walker) -> None:
+    """List everything, and end early where this thread is interrupted: Ctrl-C comes to it alone."""
+    begin = threading.Event()
+
+    def run() -> None:
+        begin.wait()  # so that an interruption while the thread is made does not leave it behind, at work
+        walker.run()
+
+    with ThreadPoolExecutor(1, "crawl") as pool:
+        try:
+            walk = pool.submit(run)
+            begin.set()
+            walk.result()
+        except BaseException:
+            walker.stop()
+            begin.set()
+            raise
 
 
 def _size(file: File) -> int:
