@@ -194,6 +194,7 @@ class Settings:
     dry_run: bool = False
     trust_mtime: bool = False
     retry_failed: bool = False
+    only_failed: bool = False  # look only at what is not settled
     adopt: bool = False
     send: bool = True  # False: what is not adopted is left to the next run
     trust_size: bool = False  # an object of equal size is adopted without a look at its bytes

@@ -17,10 +17,12 @@ from asyncmirror.engine.answer import answering, socket_path
 from asyncmirror.engine.descriptors import allow
 from asyncmirror.engine.journals import belongs, default_journal
 from asyncmirror.engine.probing import Probing
+from asyncmirror.engine.revisit import Revisit, Unsettled
 from asyncmirror.engine.stages import Stages
 from asyncmirror.engine.tally import Tally, summarize
 from asyncmirror.errors import BucketError, StoreError, UnreachableError
 from asyncmirror.events import Event, Notice, Progress, Started, Summary
+from asyncmirror.journal import queries
 from asyncmirror.journal.writer import Belongs, Journal
 from asyncmirror.model import Outcome
 from asyncmirror.plan.filters import Filters
@@ -83,6 +85,9 @@ class Mirror:
             self._journal = await asyncio.to_thread(self._open_journal, path, of)
             self._notices = tuple(filter(None, (cut, _network(path))))
             resources.callback(self._close_journal)
+            if settings.only_failed:
+                unsettled = await asyncio.wrap_future(self._journal.ask(queries.unsettled_directories))
+                self._filters = Revisit(settings.rules, Unsettled(*unsettled))
             await resources.enter_async_context(answering(self._journal, socket_path(path)))
             self._store: Assembled = await resources.enter_async_context(assemble(settings, self._own_store))
             await self._check_bucket()
@@ -127,7 +132,7 @@ class Mirror:
 
     def _close_journal(self) -> None:
         summary = self._summary
-        self._journal.close(None if summary is None else summarize(summary))
+        self._journal.close(None if summary is None else summarize(summary, whole=not self._settings.only_failed))
 
     async def run(self) -> AsyncGenerator[Event, None]:
         """Mirror. Gives events as they become true; the last is always a `Summary`.

@@ -7,6 +7,7 @@ nothing: for a file that is unchanged it costs one comparison. Decisions themsel
 import os
 from typing import NamedTuple
 
+from asyncmirror.engine.revisit import Revisit
 from asyncmirror.errors import RefusedError
 from asyncmirror.events import Settled, Unchanged
 from asyncmirror.journal.changes import Change, Complete, Fail, Forgive, Orphan
@@ -57,7 +58,7 @@ class Planner:
         Raises:
             JournalError: The journal failed.
         """
-        listing = _once(listing)
+        listing = self._looked_at(_once(listing))
         directory, files, oddities, whole = listing
         scanned_bytes = sum(file.identity.size for file in files) + sum(oddity.size for oddity in oddities)
         plan = Plan(None, [], [], [], len(files) + len(oddities), scanned_bytes)
@@ -89,6 +90,10 @@ class Planner:
         if unchanged:
             return plan._replace(unchanged=Unchanged(directory.path, prefix, tuple(unchanged)))
         return plan
+
+    def _looked_at(self, listing: Listing) -> Listing:
+        """What of the listing this run is about."""
+        return self._filters.narrow(listing, self._journal) if isinstance(self._filters, Revisit) else listing
 
     def _without_own(self, listing: Listing, plan: Plan) -> Listing:
         """The listing without the journal's own files."""

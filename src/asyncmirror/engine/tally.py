@@ -37,8 +37,8 @@ class Tally:
         return 3 if any(self.counts[outcome] for outcome in _SKIPPED) else 0
 
 
-def summarize(summary: Summary) -> dict[str, object]:
-    """A summary as the journal keeps it: the words of ``--json``, and whether the run was stopped before its end."""
+def summarize(summary: Summary, *, whole: bool = True) -> dict[str, object]:
+    """A summary as the journal keeps it: the words of ``--json``, whether it was of the whole source, and stopped early."""
     names = {outcome.name.lower(): summary.counts.get(outcome, 0) for outcome in Outcome}
     return {
         **names,
@@ -48,4 +48,5 @@ def summarize(summary: Summary) -> dict[str, object]:
         "seconds": round(summary.seconds, 3),
         "exit_code": summary.exit_code,
         "stopped": summary.stopped,
+        "whole": whole,
     }

@@ -179,6 +179,15 @@ def problems(connection: sqlite3.Connection) -> Iterator[KnownProblem]:
         yield KnownProblem(_join(directory, name), Problem(seen, _outcome(outcome), reason, bool(retryable)))
 
 
+def unsettled_directories(connection: sqlite3.Connection) -> tuple[list[bytes], list[bytes]]:
+    """The directories that hold an entry with a problem or an upload, and those of them that could not be listed."""
+    holding = connection.execute(
+        "SELECT path FROM directory WHERE id IN (SELECT directory FROM problem UNION SELECT directory FROM upload)"
+    )
+    unlisted = connection.execute("SELECT d.path FROM problem p JOIN directory d ON d.id = p.directory WHERE p.name = x''")
+    return [path for (path,) in holding], [path for (path,) in unlisted]
+
+
 def orphans(connection: sqlite3.Connection) -> list[KnownOrphan]:
     """The files of which an upload may be left in the store. `path` is the directory's."""
     rows = connection.execute(

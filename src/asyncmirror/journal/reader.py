@@ -62,7 +62,8 @@ def account(connection: sqlite3.Connection) -> Account:
     # A run that ended without a summary had not begun: its bucket could not be reached.
     last = connection.execute(
         "SELECT json_extract(summary, '$.stopped') OR json_extract(summary, '$.pending')"
-        " FROM run WHERE ended IS NULL OR summary IS NOT NULL ORDER BY id DESC LIMIT 1"
+        " FROM run WHERE ended IS NULL OR json_extract(summary, '$.whole') IS NOT 0 AND summary IS NOT NULL"
+        " ORDER BY id DESC LIMIT 1"
     ).fetchone()
     return Account(objects, size, unproven, incomplete, last is not None and last[0] == 0)
 

@@ -1,0 +1,153 @@
+"""Every sub-command, once: its name, its words, what stands without a flag, and which options it has.
+
+Owns the table. What a command does is `cli.main`'s to start; the options themselves are `cli.options`'.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple, TypeAlias
+
+from asyncmirror.cli.options import ABORT, BATCH, FIND, NO_WRITE, OPTIONS, TRUST_SIZE, VERIFY, Option
+
+Options: TypeAlias = Mapping[str, tuple[Option, ...]]
+
+
+class Place(NamedTuple):
+    """An argument without a flag. `nargs` is argparse's: ``?`` where it may be left out."""
+
+    name: str
+    metavar: str
+    help: str
+    nargs: str | None = None
+
+
+class Command(NamedTuple):
+    """A sub-command; `usage` is what follows its name."""
+
+    name: str
+    help: str
+    usage: str
+    places: tuple[Place, ...]
+    options: Options
+    epilog: str
+
+
+def _named(group: str, *names: str) -> tuple[Option, ...]:
+    return tuple(option for option in OPTIONS[group] if option.name in names)
+
+
+_EVERY_FLAG = """\
+Every flag has an environment variable: --part-size is ASYNCMIRROR_PART_SIZE. The flag wins. A switch is set there by yes and
+taken back by --no-SWITCH. Sizes have units: 64MiB, 5GB. Rules of --include and --exclude hold in their order; the first that
+matches decides. Credentials are found as aws-cli finds them.
+"""
+_WHICH_JOURNAL = "SOURCE, destination and connection only tell which journal is meant; nothing is sent."
+_URL, _AS_GIVEN = "s3://BUCKET[/PREFIX]", "as it was given to sync"
+_SOURCE_AND_URL = (Place("source", "SOURCE", _AS_GIVEN), Place("destination", _URL, _AS_GIVEN))
+_MAYBE = tuple(place._replace(nargs="?") for place in _SOURCE_AND_URL)
+_URL_MAYBE_SOURCE = (Place("destination", _URL, _AS_GIVEN), Place("source", "SOURCE", _AS_GIVEN, "?"))
+
+_JOURNAL = _named("behaviour", "journal")
+_ANSWER = _named("output", "json", "log-level")
+_ASK_JOURNAL: Options = {"options": (*_named("connection", "endpoint-url", "profile"), *_JOURNAL, *_ANSWER)}
+_ASK_STORE: Options = {
+    "connection": (*OPTIONS["connection"], *_named("objects", "request-payer")),
+    "tuning": _named("tuning", "concurrency", "readers", "request-timeout", "max-attempts", "retry-window"),
+}
+_PATIENCE = ("concurrency", "scanners", "readers", "max-memory", "request-timeout", "max-attempts", "retry-window")
+_ADOPT: Options = {
+    **_ASK_STORE,
+    "objects": _named("objects", "checksum-algorithm"),
+    "tuning": _named("tuning", *_PATIENCE),
+    "selection": OPTIONS["selection"],
+    "behaviour": (TRUST_SIZE, *_JOURNAL, *_named("behaviour", "drop-cache")),
+    "output": OPTIONS["output"],
+}
+_DOCTOR: Options = {
+    **{title: OPTIONS[title] for title in ("connection", "objects", "tuning")},
+    "behaviour": (NO_WRITE, *_JOURNAL),
+    "output": OPTIONS["output"],
+}
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "sync",
+        "mirror a tree into a bucket; run again, it goes on where it was",
+        f"[OPTIONS] SOURCE {_URL}",
+        (Place("source", "SOURCE", "the directory to mirror; it is only read"), Place("destination", _URL, "where to")),
+        OPTIONS,
+        _EVERY_FLAG,
+    ),
+    Command(
+        "status",
+        "say what the journal of a mirror knows",
+        f"[OPTIONS] (SOURCE {_URL} | --journal FILE)",
+        _MAYBE,
+        _ASK_JOURNAL,
+        _WHICH_JOURNAL,
+    ),
+    Command(
+        "doctor",
+        "say what a sync would meet: machine, credentials, store, file systems",
+        f"[OPTIONS] [{_URL}] [SOURCE]",
+        (Place("places", f"{_URL} SOURCE", "as they would be given to sync", "*"),),
+        _DOCTOR,
+        "Without arguments only machine and credentials are looked at. The options are those of sync.",
+    ),
+    Command(
+        "verify",
+        "say whether all that was mirrored is in the bucket",
+        f"[OPTIONS] {_URL} [SOURCE]",
+        _URL_MAYBE_SOURCE,
+        {**_ASK_STORE, "behaviour": (*VERIFY, *_JOURNAL), "output": OPTIONS["output"]},
+        "SOURCE or --journal is needed where several journals are of one destination. Nothing is written to the bucket.",
+    ),
+    Command(
+        "adopt",
+        "take over what another program has uploaded, without sending it again",
+        f"[OPTIONS] SOURCE {_URL}",
+        (Place("source", "SOURCE", "the directory that was uploaded; it is only read"), Place("destination", _URL, "where to")),
+        _ADOPT,
+        "Sends nothing. What is not proven equal is listed, and the next sync sends it.",
+    ),
+    Command(
+        "problems",
+        "list every entry that is not in the bucket, with its reason",
+        f"[OPTIONS] (SOURCE {_URL} | --journal FILE)",
+        _MAYBE,
+        _ASK_JOURNAL,
+        _WHICH_JOURNAL,
+    ),
+    Command(
+        "retry-failed",
+        "mirror again what is not settled, and nothing else",
+        f"[OPTIONS] SOURCE {_URL}",
+        _SOURCE_AND_URL,
+        OPTIONS,
+        "The options are those of sync. What is new in the tree is left to sync.",
+    ),
+    Command(
+        "gc",
+        "list unfinished uploads in the bucket, and end those that are ours and of no use",
+        f"[OPTIONS] {_URL} [SOURCE]",
+        _URL_MAYBE_SOURCE,
+        {**_ASK_STORE, "behaviour": (ABORT, *_JOURNAL), "output": _ANSWER},
+        "Without --abort nothing is changed. What the journal does not know is never touched.",
+    ),
+    Command(
+        "find",
+        "write the outline of a tree: every entry with its size",
+        "[OPTIONS] ROOT",
+        (Place("root", "ROOT", "the directory to crawl"),),
+        {"options": FIND},
+        "The tree is only read. What can't be looked at is told, marked and passed over; the exit code is 3 then.",
+    ),
+    Command(
+        "batch",
+        "divide a tree into batches of a handy size",
+        "[OPTIONS] (SOURCE | --root DIR find.json)",
+        (Place("tree", "SOURCE|find.json", "a directory, or what find has written of one"),),
+        {"options": BATCH},
+        "A find.json may be of any layout; it does not say where its tree stands, so that --root has to.",
+    ),
+)
+"""In the order of ``--help``."""
