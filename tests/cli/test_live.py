@@ -38,6 +38,7 @@ ENDED = STATE._replace(
 SHOWN = r"dir/\x1b[31m[red]\xff\x0a\u202e"
 _CURSOR_SHOWN = "\x1b[?25h"
 _CURSOR_HIDDEN = "\x1b[?25l"
+_END = b"<the end>"
 
 
 @contextlib.contextmanager
@@ -48,7 +49,17 @@ def terminal() -> Iterator[Callable[[], str]]:
         for name, value in (("TERM", "xterm-256color"), ("COLUMNS", "80"), ("LINES", "24")):
             patch.setenv(name, value)
         patch.setattr(sys, "stderr", stream)
-        yield lambda: os.read(master, 1 << 16).decode().replace("\r\n", "\n")
+
+        def written() -> str:
+            """All of it: a terminal gives what it has in pieces, and some of it later."""
+            stream.flush()
+            os.write(stream.fileno(), _END)
+            found = b""
+            while not found.endswith(_END):
+                found += os.read(master, 1 << 16)
+            return found.removesuffix(_END).decode().replace("\r\n", "\n")
+
+        yield written
     os.close(master)
 
 
