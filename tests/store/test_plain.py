@@ -35,6 +35,11 @@ credential_process = /bin/false
 endpoint_url = http://tuned.example
 s3 =
     addressing_style = virtual
+[profile quick]
+endpoint_url = http://quick.example
+s3 =
+    max_concurrent_requests = 64
+    max_queue_size = 10000
 [profile half]
 aws_access_key_id = configkey
 """
@@ -71,10 +76,12 @@ def files(chain: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
         ({"AWS_ENDPOINT_URL": "http://a.example", "AWS_ENDPOINT_URL_S3": "http://b.example"}, Connection()),
         ({}, Connection(profile="desi")),
         ({}, Connection(profile="shared")),
+        ({}, Connection(profile="quick")),
         ({"AWS_PROFILE": "desi"}, Connection()),
         ({"AWS_PROFILE": "desi", "AWS_DEFAULT_PROFILE": "shared"}, Connection()),
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, Connection(profile="desi")),
         ({"NO_PROXY": "*"}, Connection(endpoint_url=OWN)),
+        ({"AWS_MAX_ATTEMPTS": "3", "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required"}, Connection(endpoint_url=OWN)),
         ({}, Connection(endpoint_url=OWN, profile="only")),
         ({}, Connection(endpoint_url=OWN, sign_request=False)),
         ({}, Connection(endpoint_url="http://[::1]:9000")),

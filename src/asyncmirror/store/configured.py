@@ -19,7 +19,18 @@ from asyncmirror.store.session import DEFAULT_REGION, Credentials, Endpoint, fin
 
 _KEYS = frozenset({"aws_access_key_id", "aws_secret_access_key", "aws_session_token"})
 # Lines of a profile that change nothing for us, or that are looked at here.
-_KNOWN_LINES = _KEYS | {"region", "output", "endpoint_url", "services", "ca_bundle", "cli_pager"}
+_KNOWN_LINES = _KEYS | {"region", "output", "endpoint_url", "services", "ca_bundle", "cli_pager", "s3"}
+# Below "s3" of a profile: how aws-cli itself transfers (AWS CLI S3 Configuration).
+_AWS_CLI = frozenset(
+    {
+        "max_concurrent_requests",
+        "max_queue_size",
+        "multipart_threshold",
+        "multipart_chunksize",
+        "max_bandwidth",
+        "preferred_transfer_client",
+    }
+)
 _KNOWN_VARIABLES = frozenset(
     {
         *(name.upper() for name in _KEYS),
@@ -36,6 +47,11 @@ _KNOWN_VARIABLES = frozenset(
         "AWS_DEFAULT_OUTPUT",
         "AWS_PAGER",
         "AWS_EC2_METADATA_DISABLED",
+        # What `session` sets itself, whatever these say.
+        "AWS_MAX_ATTEMPTS",
+        "AWS_RETRY_MODE",
+        "AWS_REQUEST_CHECKSUM_CALCULATION",
+        "AWS_RESPONSE_CHECKSUM_VALIDATION",
     }
 )
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
@@ -77,7 +93,8 @@ def plain(bucket: str, connection: Connection) -> Plain | None:
     if config is None or secrets is None:
         return None
     lines, keys = _section(config, _config_section(name)), _section(secrets, name)
-    if not (lines.keys() <= _KNOWN_LINES and keys.keys() <= _KEYS) or (name != "default" and not (lines or keys)):
+    known = lines.keys() <= _KNOWN_LINES and _nested(lines.get("s3", "")).keys() <= _AWS_CLI and keys.keys() <= _KEYS
+    if not known or (name != "default" and not (lines or keys)):
         return None
     region = (
         connection.region
@@ -165,8 +182,11 @@ def _from_profile(profile: str | None) -> str:
     lines = _section(config, _config_section(_profile_name(profile)))
     if lines.get("ignore_configured_endpoint_urls") == "true":
         return ""
-    for line in _section(config, f"services {lines.get('services', '')}").get("s3", "").splitlines():
-        key, _, value = line.partition("=")
-        if key.strip() == "endpoint_url":
-            return value.strip()
-    return lines.get("endpoint_url", "")
+    services = _section(config, f"services {lines.get('services', '')}")
+    return _nested(services.get("s3", "")).get("endpoint_url") or lines.get("endpoint_url", "")
+
+
+def _nested(text: str) -> dict[str, str]:
+    """The indented lines below one that has no value of its own."""
+    found = (line.partition("=") for line in text.splitlines() if line.strip())
+    return {name.strip(): value.strip() for name, _, value in found}
