@@ -76,7 +76,7 @@ def files(chain: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
         ({"AWS_ENDPOINT_URL": "http://a.example", "AWS_ENDPOINT_URL_S3": "http://b.example"}, Connection()),
         ({}, Connection(profile="desi")),
         ({}, Connection(profile="shared")),
-        ({}, Connection(profile="quick")),
+        ({"AWS_PROFILE": "quick"}, Connection()),
         ({"AWS_PROFILE": "desi"}, Connection()),
         ({"AWS_PROFILE": "desi", "AWS_DEFAULT_PROFILE": "shared"}, Connection()),
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, Connection(profile="desi")),
