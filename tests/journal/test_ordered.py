@@ -1,12 +1,13 @@
-from collections.abc import Iterable
-from contextlib import closing
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asyncmirror.journal.changes import Complete, apply
-from asyncmirror.journal.ordered import Kept, ordered
+from asyncmirror.journal.ordered import Kept, ordered, together
 from asyncmirror.journal.schema import connect
 from asyncmirror.model import Algorithm, Checksum, Completed, Identity
 from asyncmirror.plan import keys
@@ -35,8 +36,9 @@ def completed(number: int) -> Completed:
     return Completed(Identity(0, number, 7, 8, 9), Checksum(Algorithm.CRC64NVME, b"digest"), f"etag-{number}", 0)
 
 
-def in_order(paths: Iterable[bytes], prefix: str = "") -> list[Kept]:
-    """What the journal of these files hands out."""
+@contextmanager
+def filled(paths: Iterable[bytes]) -> Iterator[sqlite3.Connection]:
+    """The journal of these files."""
     with closing(connect(None)) as connection:
         ids: dict[bytes, int] = {}
         for number, path in enumerate(paths):
@@ -45,6 +47,12 @@ def in_order(paths: Iterable[bytes], prefix: str = "") -> list[Kept]:
                 found = connection.execute("INSERT INTO directory (path) VALUES (?)", (parent,)).lastrowid
                 ids[parent] = found or 0
             apply(connection, [Complete(ids[parent], name, completed(number), clears=False)])
+        yield connection
+
+
+def in_order(paths: Iterable[bytes], prefix: str = "") -> list[Kept]:
+    """What the journal of these files hands out."""
+    with filled(paths) as connection:
         return list(ordered(connection, keys.encode, prefix))
 
 
@@ -68,3 +76,17 @@ def test_a_directory_without_files_hides_none() -> None:
         connection.execute("INSERT INTO directory (path) VALUES (x''), (CAST('e' AS BLOB)), (CAST('e/f' AS BLOB))")
         apply(connection, [Complete(1, b"z", completed(1), clears=False), Complete(3, b"f", completed(2), clears=False)])
         assert [kept.key for kept in ordered(connection, keys.encode, "")] == ["e/f/f", "z"]
+
+
+@given(st.sets(PATHS, max_size=30))
+@example({b"a-b", b"a/c", b"a0", b"a/b/c", b"a/b-", b"a/b0", b"a"})
+def test_one_directory_and_what_is_below_it(paths: set[bytes]) -> None:
+    with filled(paths) as connection:
+        for below in {path.rpartition(b"/")[0] for path in paths} | {b"a", b"a/b"}:
+            wanted = {path for path in paths if path.startswith(below + b"/")} if below else paths
+            assert {kept.path for kept in ordered(connection, keys.encode, "", below)} == wanted
+            found = list(together(connection, keys.encode, "pre/", below))
+            assert [(kept.parent, kept.name) for kept in found] == sorted(
+                (path.rpartition(b"/")[0], path.rpartition(b"/")[2]) for path in wanted
+            )
+            assert all(kept.key == "pre/" + keys.encode(kept.path) for kept in found)

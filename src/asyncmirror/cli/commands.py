@@ -6,7 +6,7 @@ Owns the table. What a command does is `cli.main`'s to start; the options themse
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
-from asyncmirror.cli.options import ABORT, BATCH, FIND, NO_WRITE, OPTIONS, TRUST_SIZE, VERIFY, Option
+from asyncmirror.cli.options import ABORT, BATCH, EXPORT, FIND, NO_WRITE, OPTIONS, TRUST_SIZE, VERIFY, Option
 
 Options: TypeAlias = Mapping[str, tuple[Option, ...]]
 
@@ -48,6 +48,7 @@ _URL_MAYBE_SOURCE = (Place("destination", _URL, _AS_GIVEN), Place("source", "SOU
 
 _JOURNAL = _named("behaviour", "journal")
 _ANSWER = _named("output", "json", "log-level")
+_TOLD = _named("output", "quiet", "log-level")
 _ASK_JOURNAL: Options = {"options": (*_named("connection", "endpoint-url", "profile"), *_JOURNAL, *_ANSWER)}
 _ASK_STORE: Options = {
     "connection": (*OPTIONS["connection"], *_named("objects", "request-payer")),
@@ -132,6 +133,14 @@ COMMANDS: tuple[Command, ...] = (
         _URL_MAYBE_SOURCE,
         {**_ASK_STORE, "behaviour": (ABORT, *_JOURNAL), "output": _ANSWER},
         "Without --abort nothing is changed. What the journal does not know is never touched.",
+    ),
+    Command(
+        "export",
+        "write what is in the bucket by the journal: inventory, checksum files, CSV, Parquet",
+        f"[OPTIONS] (SOURCE {_URL} | --journal FILE)",
+        _MAYBE,
+        {"options": (*EXPORT, *_named("connection", "endpoint-url", "profile"), *_JOURNAL, *_TOLD)},
+        _WHICH_JOURNAL,
     ),
     Command(
         "find",

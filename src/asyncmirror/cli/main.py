@@ -6,7 +6,7 @@ Owns the parser and the last line of defence. Imports nothing heavy: what a sub-
 
 import argparse
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NoReturn, TypeAlias
 
@@ -14,7 +14,7 @@ import asyncmirror
 from asyncmirror.cli import stdout
 from asyncmirror.cli.commands import COMMANDS, Options
 from asyncmirror.cli.gather import Gathered, Invocation, add_options, from_environment, gather
-from asyncmirror.cli.options import BATCH, FIND, OPTIONS
+from asyncmirror.cli.options import OPTIONS, Option
 from asyncmirror.cli.stderr import complain
 from asyncmirror.errors import AsyncmirrorError, UsageError
 
@@ -134,7 +134,7 @@ def _verify(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _find(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered = gather(arguments.given, from_environment((option for option in FIND if option in _SYNC_OPTIONS), environ))
+    gathered = gather(arguments.given, from_environment(_shared(arguments), environ))
 
     from asyncmirror.cli import release  # noqa: PLC0415  lazily: see above
 
@@ -142,7 +142,7 @@ def _find(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _batch(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered = gather(arguments.given, from_environment((option for option in BATCH if option in _SYNC_OPTIONS), environ))
+    gathered = gather(arguments.given, from_environment(_shared(arguments), environ))
 
     from asyncmirror.cli import release  # noqa: PLC0415  lazily: see above
 
@@ -170,6 +170,20 @@ def _gc(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return collect.run(collect.asked(gathered, arguments.destination, arguments.source), output)
 
 
+def _export(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    gathered = gather(arguments.given, from_environment(_shared(arguments), environ))
+
+    from asyncmirror.cli import export, logs  # noqa: PLC0415  lazily: see above
+
+    logs.configure(gathered.output().log_level, logs.Redactor(environ))
+    return export.run(gathered, arguments.source, arguments.destination)
+
+
+def _shared(arguments: argparse.Namespace) -> Iterator[Option]:
+    """The options of a command that `sync` has too: no others have a variable."""
+    return (option for group in arguments.options.values() for option in group if option in _SYNC_OPTIONS)
+
+
 def _bug(error: Exception) -> None:
     import logging  # noqa: PLC0415  lazily: see above
 
@@ -189,6 +203,7 @@ _RUNS: Mapping[str, _Run] = {
     "problems": _problems,
     "retry-failed": _retry,
     "gc": _gc,
+    "export": _export,
     "find": _find,
     "batch": _batch,
 }

@@ -246,3 +246,20 @@ TRUST_SIZE = Option(
 
 ABORT = Option(("--abort",), "collection.abort", read.switch, "", "end the orphans: uploads of ours that are of no use")
 """Only `gc` knows it."""
+
+EXPORT: tuple[Option, ...] = (
+    Option(
+        ("--format",),
+        "export.format",
+        read.choice("inventory", "sha256sum", "csv", "parquet"),
+        "inventory|sha256sum|csv|parquet",
+        "what is written (default: inventory, a path a line)",
+    ),
+    Option(("-o", "--output"), "export.output", read.path, "FILE", "instead of stdout; it is replaced when all is written"),
+    Option(("--subdir",), "export.subdir", str, "PATH", "only what is below this directory of SOURCE; paths begin there"),
+    Option(
+        ("--per-directory",), "export.per_directory", read.switch, "", "a checksum file for each directory, below the one of -o"
+    ),
+    Option(("--read",), "export.read", read.switch, "", "read the files whose SHA-256 is not on record"),
+)
+"""Of `export`. They have no variables."""

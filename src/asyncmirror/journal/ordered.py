@@ -1,24 +1,30 @@
-"""The complete objects, streamed in the order in which a store lists their keys.
+"""The complete objects, streamed in the order in which a store lists their keys, or directory by directory.
 
-Owns that order. Rows stand by (directory, name), keys sort as whole strings: of ``a-b``, ``a/c`` and ``a0`` the second is in
+Owns both orders. Rows stand by (directory, name), keys sort as whole strings: of ``a-b``, ``a/c`` and ``a0`` the second is in
 another directory than its neighbours. So directories are taken in the order of their keys with a slash behind, and each
 one's files are handed out up to where the next directory below it begins. What is held open is one cursor for each
 directory above the present one; SQLite sorts in bounded memory. How a path is spelled as a key, the caller tells.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
 from asyncmirror.journal.queries import algorithm_of
 from asyncmirror.model import Checksum, Completed, Identity
 
 _DIRECTORIES = """
-SELECT id, path, CASE path WHEN x'' THEN '' ELSE spelled(path) || '/' END AS place FROM directory ORDER BY place
+SELECT id, path, CASE path WHEN x'' THEN '' ELSE spelled(path) || '/' END AS place FROM directory
+WHERE :below = x'' OR path = :below OR path > :first AND path < :behind ORDER BY place
 """
 _FILES = """
 SELECT name, spelled(name) AS spelling, ino, size, mtime_ns, ctime_ns, algorithm, digest, parts, etag, part_size
 FROM object WHERE directory = ? ORDER BY spelling
+"""
+_TOGETHER = """
+SELECT id, path, name, ino, size, mtime_ns, ctime_ns, algorithm, digest, parts, etag, part_size
+FROM directory CROSS JOIN object ON directory = id -- in this order: nothing is sorted
+WHERE :below = x'' OR path = :below OR path > :first AND path < :behind ORDER BY path, name
 """
 
 
@@ -37,17 +43,20 @@ class Kept(NamedTuple):
         return self.parent + b"/" + self.name if self.parent else self.name
 
 
-def ordered(connection: sqlite3.Connection, spell: Callable[[bytes], str], prefix: str) -> Iterator[Kept]:
+def ordered(
+    connection: sqlite3.Connection, spell: Callable[[bytes], str], prefix: str, below: bytes = b""
+) -> Generator[Kept, None, None]:
     """All complete objects in ascending order of their keys' UTF-8 bytes.
 
     Args:
         connection: An open journal. Its `object` and `directory` tables must not be written to meanwhile.
         spell: The key of a path; that of ``a/b`` is those of ``a`` and ``b`` with a slash between.
         prefix: What all keys begin with, slash included.
+        below: The directory whose objects are wanted; empty: the source itself.
     """
     connection.create_function("spelled", 1, spell, deterministic=True)
     above: list[_Files] = []
-    for directory, path, place in connection.execute(_DIRECTORIES):
+    for directory, path, place in connection.execute(_DIRECTORIES, _bounds(below)):
         while above and not place.startswith(above[-1].place):
             yield from above.pop().before(None)
         if above:
@@ -55,6 +64,32 @@ def ordered(connection: sqlite3.Connection, spell: Callable[[bytes], str], prefi
         above.append(_Files(connection, directory, path, prefix, place))
     while above:
         yield from above.pop().before(None)
+
+
+def together(connection: sqlite3.Connection, spell: Callable[[bytes], str], prefix: str, below: bytes = b"") -> Iterator[Kept]:
+    """The same objects so that those of one directory stand together; directories and names ascend by their bytes."""
+    for directory, path, name, *row in connection.execute(_TOGETHER, _bounds(below)):
+        kept = Kept("", directory, path, name, _completed(*row))
+        yield kept._replace(key=prefix + spell(kept.path))
+
+
+def _bounds(below: bytes) -> dict[str, bytes]:
+    return {"below": below, "first": below + b"/", "behind": below + b"0"}
+
+
+def _completed(
+    ino: int,
+    size: int,
+    mtime_ns: int,
+    ctime_ns: int,
+    algorithm: str,
+    digest: bytes,
+    parts: int,
+    etag: str,
+    part_size: int,
+) -> Completed:
+    checksum = Checksum(algorithm_of(algorithm), digest, parts)
+    return Completed(Identity(0, ino, size, mtime_ns, ctime_ns), checksum, etag, part_size)
 
 
 class _Files:
@@ -70,8 +105,6 @@ class _Files:
         """The files whose key comes before this one; None: all that are left."""
         bound = None if place is None else place[len(self.place) :]
         while self._row is not None and (bound is None or self._row[1] < bound):
-            name, spelling, ino, size, mtime_ns, ctime_ns, algorithm, digest, parts, etag, part_size = self._row
-            identity = Identity(0, ino, size, mtime_ns, ctime_ns)
-            completed = Completed(identity, Checksum(algorithm_of(algorithm), digest, parts), etag, part_size)
-            yield Kept(self._prefix + self.place + spelling, self._directory, self._path, name, completed)
+            name, spelling, *row = self._row
+            yield Kept(self._prefix + self.place + spelling, self._directory, self._path, name, _completed(*row))
             self._row = self._rows.fetchone()

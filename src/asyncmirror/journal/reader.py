@@ -32,8 +32,8 @@ class Account(NamedTuple):
 
 
 @contextlib.contextmanager
-def reading(path: Path, of: Belongs) -> Iterator[sqlite3.Connection]:
-    """An open journal, locked until the block ends. The source of `of` is not looked at.
+def reading(path: Path, of: Belongs | None) -> Iterator[sqlite3.Connection]:
+    """An open journal, locked until the block ends. The source of `of` is not looked at; None: any journal will do.
 
     Raises:
         UsageError: There is none, or it is another destination's.
@@ -44,7 +44,8 @@ def reading(path: Path, of: Belongs) -> Iterator[sqlite3.Connection]:
     lock = Lock(path)
     try:
         with contextlib.closing(connect(path)) as connection:
-            if on_record := queries.meta(connection):  # else it was made, and never used
+            on_record = queries.meta(connection)
+            if on_record and of is not None:  # else it was made, and never used
                 refuse_other(on_record, of, path)
             yield connection
     except sqlite3.Error as error:
