@@ -6,7 +6,7 @@ Owns the table. What a command does is `cli.main`'s to start; the options themse
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
-from asyncmirror.cli.options import ABORT, BATCH, EXPORT, FIND, NO_WRITE, OPTIONS, TRUST_SIZE, VERIFY, Option
+from asyncmirror.cli.options import ABORT, BATCH, EXPORT, FIND, NO_WRITE, OPTIONS, PLAN, TRUST_SIZE, VERIFY, Option
 
 Options: TypeAlias = Mapping[str, tuple[Option, ...]]
 
@@ -69,6 +69,15 @@ _DOCTOR: Options = {
     "output": OPTIONS["output"],
 }
 
+_PLAN: Options = {
+    "estimate": PLAN,
+    "connection": _named("connection", "endpoint-url", "profile"),
+    "tuning": _named("tuning", "scanners", "part-size", "multipart-threshold", "max-memory"),
+    "selection": OPTIONS["selection"],
+    "behaviour": (*_named("behaviour", "trust-mtime", "retry-failed", "secrets"), *_JOURNAL),
+    "output": OPTIONS["output"],
+}
+
 COMMANDS: tuple[Command, ...] = (
     Command(
         "sync",
@@ -77,6 +86,14 @@ COMMANDS: tuple[Command, ...] = (
         (Place("source", "SOURCE", "the directory to mirror; it is only read"), Place("destination", _URL, "where to")),
         OPTIONS,
         _EVERY_FLAG,
+    ),
+    Command(
+        "plan",
+        "say what a sync would send, in how many requests, and what that costs",
+        f"[OPTIONS] SOURCE {_URL}",
+        (Place("source", "SOURCE", "the directory to mirror; it is only read"), Place("destination", _URL, "where to")),
+        _PLAN,
+        "The store is not asked. The other options are those of sync.",
     ),
     Command(
         "status",

@@ -111,6 +111,16 @@ def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return status.run(gathered, arguments.source, arguments.destination)
 
 
+def _plan(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    gathered = _given(arguments, environ)
+    stdout.need()
+
+    from asyncmirror.cli import forecast, logs  # noqa: PLC0415  lazily: see above
+
+    logs.configure(gathered.output().log_level, logs.Redactor(environ))
+    return forecast.run(gathered, arguments.source, arguments.destination)
+
+
 def _doctor(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     gathered = _given(arguments, environ)
     stdout.need()
@@ -196,6 +206,7 @@ def _bug(error: Exception) -> None:
 
 _RUNS: Mapping[str, _Run] = {
     "sync": _sync,
+    "plan": _plan,
     "status": _status,
     "doctor": _doctor,
     "verify": _verify,

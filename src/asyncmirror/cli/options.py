@@ -263,3 +263,10 @@ EXPORT: tuple[Option, ...] = (
     Option(("--read",), "export.read", read.switch, "", "read the files whose SHA-256 is not on record"),
 )
 """Of `export`. They have no variables."""
+
+PLAN: tuple[Option, ...] = (
+    Option(("--bandwidth",), "plan.bandwidth", read.size, "SIZE", "sent per second, to tell how long it takes: 500MiB"),
+    Option(("--storage-price",), "plan.storage", read.amount, "USD", "of a TB (10^12 bytes) for a month (default: 23)"),
+    Option(("--request-price",), "plan.requests", read.amount, "USD", "of 1,000 PUT requests (default: 0.005)"),
+)
+"""Only `plan` knows them."""

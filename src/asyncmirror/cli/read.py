@@ -4,6 +4,7 @@ Owns the readers: each takes the text and gives the value, or raises a `UsageErr
 Knows no flag's name, no environment and no parser.
 """
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -75,6 +76,17 @@ def seconds(text: str) -> float:
         value = float(text.strip().removesuffix("s"))
     except ValueError:
         raise UsageError(f"{text!r} is no number of seconds", hint="write a number such as 30 or 0.5") from None
+    return value
+
+
+def amount(text: str) -> float:
+    """An amount of money, nothing or more."""
+    try:
+        value = float(text.strip().removeprefix("$"))
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise UsageError(f"{text!r} is no amount of money", hint="write a number such as 23 or 0.005")
     return value
 
 

@@ -59,7 +59,7 @@ class Crawl:
             count = filesystem.threads(root, threads, 0).scanners
             # A file on tape counts with its size: it is not read here.
             walker = Walker(beneath, Filters(()), self._symlinks, Stubs.READ, self._take, count)
-            _walk(walker)
+            walk(walker)
         finally:
             beneath.close()
         return self._totals
@@ -80,7 +80,7 @@ class Crawl:
             self._on_progress(self._totals)
 
 
-def _walk(walker: Walker) -> None:
+def walk(walker: Walker) -> None:
     """List everything, and end early where this thread is interrupted: Ctrl-C comes to it alone."""
     begin = threading.Event()
 
@@ -90,9 +90,9 @@ def _walk(walker: Walker) -> None:
 
     with ThreadPoolExecutor(1, "crawl") as pool:
         try:
-            walk = pool.submit(run)
+            listed = pool.submit(run)
             begin.set()
-            walk.result()
+            listed.result()
         except BaseException:
             walker.stop()
             begin.set()

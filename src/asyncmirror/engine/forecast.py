@@ -1,0 +1,125 @@
+"""What the next sync would do, in numbers: a scan, and the decisions that a sync would make, without the store.
+
+Owns the scan and what each decision counts as. The journal is only read. What only the store can tell is left open: whether a
+file whose times changed has other bytes, what is found to be adopted, whether what looks like a secret may go.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from asyncmirror.engine.crawl import walk
+from asyncmirror.engine.journals import belongs, default_journal
+from asyncmirror.engine.planner import Plan, Planner
+from asyncmirror.events import Settled
+from asyncmirror.journal.writer import Journal
+from asyncmirror.model import Outcome
+from asyncmirror.plan.decide import Action
+from asyncmirror.plan.estimate import Estimate, Estimator
+from asyncmirror.plan.filters import Filters
+from asyncmirror.settings import Settings
+from asyncmirror.source import filesystem
+from asyncmirror.source.beneath import Beneath
+from asyncmirror.source.walk import Listing, Walker
+
+
+class Forecast(NamedTuple):
+    """What was found. `send` is what would be sent; `counts` and `sizes` (bytes) are of entries that would not, by outcome.
+
+    `compared` files, of `compared_size` bytes, are read first and sent only if their bytes changed; `secret` of those to be sent
+    look like secrets by their path. `scanned` are all entries but directories, `scanned_size` their bytes.
+    """
+
+    send: Estimate
+    counts: Mapping[Outcome, int]
+    sizes: Mapping[Outcome, int]
+    compared: int
+    compared_size: int
+    secret: int
+    scanned: int
+    scanned_size: int
+
+
+class Forecaster:
+    """One look ahead. `on_progress` and `on_settled` are called from scan threads, one call at a time."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        on_progress: Callable[[int, int], None] = lambda _, __: None,
+        on_settled: Callable[[Settled], None] = lambda _: None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            settings: The sync that would be made.
+            on_progress: Is told of entries and bytes scanned so far.
+            on_settled: Is told of each entry that would not be sent, but for those that are unchanged.
+        """
+        self._settings = settings
+        self._on_progress = on_progress
+        self._on_settled = on_settled
+        self._lock = threading.Lock()
+        self._send = Estimator(settings.tuning)
+        self._counts: Counter[Outcome] = Counter()
+        self._sizes: Counter[Outcome] = Counter()
+        self._compared = self._compared_size = self._secret = self._scanned = self._scanned_size = 0
+
+    def run(self) -> Forecast:
+        """Look.
+
+        Raises:
+            UsageError: The source is no directory, a pattern is malformed, or the journal is another destination's.
+            JournalError: The journal is in use, or can't be read.
+        """
+        settings = self._settings
+        filters = Filters(settings.rules)
+        beneath = Beneath(settings.source)
+        try:
+            of = belongs(settings.source, settings.destination, settings.connection)
+            journal = Journal(settings.journal or default_journal(of), of, read_only=True)
+            try:
+                planner = Planner(settings, filters, journal)
+
+                def take(listing: Listing) -> None:
+                    self._take(planner.plan(listing))
+
+                count = filesystem.threads(settings.source, settings.tuning.scanners, 0).scanners
+                walk(Walker(beneath, filters, settings.symlinks, settings.stubs, take, count))
+            finally:
+                journal.close()
+        finally:
+            beneath.close()
+        return Forecast(
+            self._send.estimate(),
+            dict(self._counts),
+            dict(self._sizes),
+            self._compared,
+            self._compared_size,
+            self._secret,
+            self._scanned,
+            self._scanned_size,
+        )
+
+    def _take(self, plan: Plan) -> None:
+        with self._lock:
+            if plan.unchanged is not None:
+                self._counts[Outcome.UNCHANGED] += len(plan.unchanged.files)
+                self._sizes[Outcome.UNCHANGED] += sum(size for _, size in plan.unchanged.files)
+            for settled in plan.settled:
+                self._counts[settled.outcome] += 1
+                self._sizes[settled.outcome] += settled.size
+                if settled.outcome is not Outcome.UNCHANGED:
+                    self._on_settled(settled)
+            for work in plan.works:
+                if work.action is Action.RECHECK:
+                    self._compared += 1
+                    self._compared_size += work.size
+                    continue
+                self._secret += bool(work.rule)
+                uploading = work.record.uploading if work.action is Action.RESUME else None
+                self._send.add(work.size, uploading.upload if uploading is not None and uploading.upload.upload_id else None)
+            self._scanned += plan.scanned
+            self._scanned_size += plan.scanned_bytes
+            self._on_progress(self._scanned, self._scanned_size)
