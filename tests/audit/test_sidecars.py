@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncmirror.audit.merge import Verdict
+from asyncmirror.formats import sidecars
 from asyncmirror.formats.sidecars import Sum, sums
 from tests.audit.test_verify import verify
 from tests.engine.house import House
@@ -99,3 +100,24 @@ def test_every_name_that_sha256sum_escapes_is_read(name: bytes) -> None:
     escaped = name.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
     line = (b"\\" if escaped != name else b"") + digest.hex().encode() + b"  " + escaped + b"\n"
     assert list(sums([line[:30], line[30:]])) == [Sum(name, digest)]
+    assert sidecars.line(name, digest) == line
+
+
+@pytest.mark.parametrize(
+    ("directory", "name"),
+    [
+        (b"", b"edr.sha256sum"),
+        (b"target", b"target.sha256sum"),
+        (b"target/catalogs", b"target_catalogs.sha256sum"),
+        (b"spectro", b"spectro.sha256sum"),
+        (b"spectro/redux/iron/healpix", b"redux_iron_healpix.sha256sum"),
+        (b"edr/spectro/redux", b"redux.sha256sum"),
+        (b"spectro/data/20210405/00083715", b"checksum-00083715.sha256sum"),
+        (b"20210405/00083715", b"checksum-00083715.sha256sum"),
+        (b"spectro/data/20210405", b"data_20210405.sha256sum"),
+        (b"spectro/data/2021040/00083715", b"data_2021040_00083715.sha256sum"),
+        (b"line\n/20210405/00083715", b"checksum-00083715.sha256sum"),
+    ],
+)
+def test_desis_name_of_a_checksum_file(directory: bytes, name: bytes) -> None:
+    assert sidecars.name(directory, b"edr") == name

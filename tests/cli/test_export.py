@@ -12,8 +12,10 @@ from urllib.parse import unquote
 
 import pytest
 
+from asyncmirror.audit import digests
 from asyncmirror.checksum import compute, to_header
 from asyncmirror.cli.main import main
+from asyncmirror.formats import inventory
 from asyncmirror.journal.writer import Belongs, Journal
 from asyncmirror.model import Algorithm
 from asyncmirror.plan import keys
@@ -69,7 +71,10 @@ def test_an_inventory_reads_back_to_every_path(house: House, tmp_path: Path, cap
     assert len(marked) == 5
 
 
-def test_it_goes_to_stdout_in_the_order_of_the_keys(house: House, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_it_goes_to_stdout_in_the_order_of_the_keys(
+    house: House, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inventory, "_FLUSH", 30)
     assert export(house, "-q", "--subdir", "d") == 0
     out, err = capfdbinary.readouterr()
     assert out.split(b"\n") == [
@@ -149,7 +154,9 @@ def test_sha256sum_believes_what_is_on_record(house: House, tmp_path: Path, caps
     assert path.read_bytes().count(b"\n") == len(NAMES)
 
 
-def test_what_is_not_on_record_is_read(house: House, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ahead", [1, 3, 256])
+def test_what_is_not_on_record_is_read(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: int) -> None:
+    monkeypatch.setattr(digests, "_AHEAD", ahead)
     path = tmp_path / "all.sha256sum"
     assert export(house, "--format", "sha256sum", "--read", "-o", str(path), "-q") == 0
     check(path.read_bytes(), house.root)

@@ -102,8 +102,8 @@ def test_people_get_a_picture(house: House, capsys: Capture) -> None:
     assert err == ""
     assert out.splitlines() == [
         "                       entries       bytes",
-        "scanned                      4      10 MiB",
-        "to send                      4      10 MiB",
+        "scanned                      4    10.0 MiB",
+        "to send                      4    10.0 MiB",
         "",
         "requests      8 that are charged as PUT",
         "parts         1 files in 3 parts of at most 5 MiB",
@@ -118,7 +118,7 @@ def test_people_get_a_picture(house: House, capsys: Capture) -> None:
         "   64 KiB to 256 KiB               0       0 B",
         "  256 KiB to 1 MiB                 0       0 B",
         "    1 MiB to 4 MiB                 0       0 B",
-        "    4 MiB to 16 MiB                1    10 MiB  " + "█" * 26,
+        "    4 MiB to 16 MiB                1  10.0 MiB  " + "█" * 26,
     ]
 
 
@@ -168,4 +168,3 @@ def test_a_refusal_is_one_line(house: House, capsys: Capture, argv: list[str], s
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert says in err
-

@@ -21,12 +21,13 @@ def of(*sizes: int, tuning: Tuning = TUNING) -> Estimate:
 
 def test_nothing_costs_nothing() -> None:
     nothing = of()
-    assert nothing == (0, 0, 0, 0, 0, 0, 0, 0, 0, ())
     assert (nothing.request_cost(Prices()), nothing.seconds(1)) == (0, 0)
+    assert nothing == (0, 0, 0, 0, 0, 0, 0, 0, 0, ())
 
 
 @pytest.mark.parametrize(
-    ("size", "requests", "parts_sent"), [(0, 1, 0), (8 * MIB - 1, 1, 0), (8 * MIB, 4, 2), (10 * MIB, 4, 2), (10 * MIB + 1, 5, 3)]
+    ("size", "requests", "parts_sent"),
+    [(0, 1, 0), (8 * MIB - 1, 1, 0), (8 * MIB, 4, 2), (10 * MIB, 4, 2), (10 * MIB + 1, 5, 3)],
 )
 def test_a_file_of_the_threshold_goes_up_in_parts(size: int, requests: int, parts_sent: int) -> None:
     found = of(size)

@@ -27,7 +27,7 @@ from asyncmirror.source.walk import Listing, Walker
 class Forecast(NamedTuple):
     """What was found. `send` is what would be sent; `counts` and `sizes` (bytes) are of entries that would not, by outcome.
 
-    `compared` files, of `compared_size` bytes, are read first and sent only if their bytes changed; `secret` of those to be sent
+    `compared` files, of `compared_size` bytes, are read first and sent only if their bytes changed; `secret` of those to send
     look like secrets by their path. `scanned` are all entries but directories, `scanned_size` their bytes.
     """
 
