@@ -15,12 +15,13 @@ import pytest
 from asyncmirror.audit import digests
 from asyncmirror.checksum import compute, to_header
 from asyncmirror.cli.main import main
+from asyncmirror.engine.journals import belongs, default_journal
 from asyncmirror.formats import inventory
 from asyncmirror.journal.writer import Belongs, Journal
 from asyncmirror.model import Algorithm
 from asyncmirror.plan import keys
 from asyncmirror.plan.properties import format_mtime
-from asyncmirror.settings import Symlinks
+from asyncmirror.settings import Connection, Destination, Symlinks
 from tests.engine.house import PART, House
 
 Capture = pytest.CaptureFixture[str]
@@ -292,3 +293,16 @@ def test_a_journal_in_use_is_left_alone(house: House, capsys: Capture) -> None:
     finally:
         journal.close()
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_source_and_destination_tell_which_journal_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    of = belongs(tmp_path, Destination.parse("s3://bucket/pre"), Connection("http://127.0.0.1:9"))
+    Journal(default_journal(of), of).close()
+    asked = ["export", str(tmp_path), "s3://bucket/pre", "--endpoint-url"]
+    assert main([*asked, "http://127.0.0.1:9"]) == 0
+    assert capsys.readouterr() == ("", "asyncmirror: 0 objects written\n")
+    assert main([*asked, "http://127.0.0.1:10"]) == 2
+    assert "there is no journal" in capsys.readouterr().err
