@@ -94,6 +94,14 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Remap:
+    """One ``--remap``: what is in a directory of the source goes elsewhere below the destination. Both are relative paths."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class Connection:
     """Which store, as whom. What is None is found as aws-cli finds it (environment, config files, instance role)."""
 
@@ -188,6 +196,9 @@ class Settings:
     objects: ObjectOptions = field(default_factory=ObjectOptions)
     tuning: Tuning = Tuning()
     rules: tuple[Rule, ...] = ()
+    remaps: tuple[Remap, ...] = ()
+    within: tuple[str, ...] = ()  # the directories of the source that the mirror is of; none: all of it
+    subdirs: tuple[str, ...] = ()  # look only at these directories and files: a run of a part
     symlinks: Symlinks = Symlinks.SKIP
     stubs: Stubs = Stubs.SKIP
     journal: Path | None = None  # None: named after source and destination, under $XDG_STATE_HOME/asyncmirror

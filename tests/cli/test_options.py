@@ -11,7 +11,7 @@ from asyncmirror.cli.main import parser
 from asyncmirror.cli.options import OPTIONS, Option
 from asyncmirror.errors import UsageError
 from asyncmirror.model import Algorithm
-from asyncmirror.settings import MIB, Connection, ObjectOptions, Rule, Secrets, Settings, Stubs, Symlinks, Tuning
+from asyncmirror.settings import MIB, Connection, ObjectOptions, Remap, Rule, Secrets, Settings, Stubs, Symlinks, Tuning
 
 ALL = [option for group in OPTIONS.values() for option in group]
 SWITCHES = [option for option in ALL if not option.metavar]
@@ -67,6 +67,8 @@ EXAMPLES: Mapping[str, Example] = {
     "include": Example("*.fits", (keep("*.fits"),), "a", (keep("a"),), "{a"),
     "exclude": Example("*.tmp", (drop("*.tmp"),), "b", (drop("b"),), "/"),
     "exclude-from": Example("rules", (drop("*.bak"), drop(" x")), "rules", (), "/nowhere/rules"),
+    "subdir": Example("spectro/", ("spectro",), "a/b", ("a/b",), "../a"),
+    "remap": Example("a/b=c/", (Remap("a/b", "c"),), "d=e=f", (Remap("d", "e=f"),), "a"),
     "symlinks": Example("record", Symlinks.RECORD, "follow", Symlinks.FOLLOW, "copy"),
     "stubs": Example("read", Stubs.READ, "skip", Stubs.SKIP, "recall"),
     "dry-run": ON,
@@ -125,6 +127,7 @@ def test_every_field_of_the_settings_can_be_given() -> None:
     wanted = {f"{section}.{field.name}" for section, kind in sections.items() for field in dataclasses.fields(kind)}
     elsewhere = {f"settings.{name}" for name in ("source", "destination", "connection", "objects", "tuning")}
     elsewhere |= {"settings.send", "settings.trust_size", "settings.only_failed"}  # of other commands
+    elsewhere |= {"settings.within"}  # of a mirror file
     assert wanted - elsewhere == fields
 
 

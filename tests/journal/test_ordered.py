@@ -1,3 +1,4 @@
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -11,6 +12,8 @@ from asyncmirror.journal.ordered import Kept, ordered, together
 from asyncmirror.journal.schema import connect
 from asyncmirror.model import Algorithm, Checksum, Completed, Identity
 from asyncmirror.plan import keys
+from asyncmirror.plan.remap import Remaps
+from asyncmirror.settings import Remap
 
 # Bytes around the slash, a control and its escape's own character, a byte that is no UTF-8, and four lengths of UTF-8.
 PIECES = [
@@ -50,10 +53,11 @@ def filled(paths: Iterable[bytes]) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def in_order(paths: Iterable[bytes], prefix: str = "") -> list[Kept]:
+def in_order(paths: Iterable[bytes], prefix: str = "", remaps: Remaps | None = None) -> list[Kept]:
     """What the journal of these files hands out."""
+    place = None if remaps is None else lambda path: keys.directory_prefix("", remaps.directory(path))
     with filled(paths) as connection:
-        return list(ordered(connection, keys.encode, prefix))
+        return list(ordered(connection, keys.encode, prefix, place=place))
 
 
 @given(st.sets(PATHS, max_size=30))
@@ -62,6 +66,21 @@ def in_order(paths: Iterable[bytes], prefix: str = "") -> list[Kept]:
 def test_the_order_is_that_of_the_keys_bytes(paths: set[bytes]) -> None:
     found = [kept.key for kept in in_order(paths, "pre/")]
     assert found == sorted(("pre/" + keys.encode(path) for path in paths), key=str.encode)
+
+
+REMAPS = st.dictionaries(PATHS, PATHS, max_size=3).map(
+    lambda pairs: Remaps([Remap(os.fsdecode(source), os.fsdecode(target)) for source, target in pairs.items()])
+)
+
+
+@given(st.sets(PATHS, max_size=30), REMAPS)
+@example({b"e/t/a", b"e/t/b/a", b"d/t/b/b", b"d/t/a-", b"t/a0", b"t/b"}, Remaps([Remap("e/t", "t"), Remap("d/t", "t")]))
+def test_the_order_is_that_of_the_keys_where_directories_are_remapped(paths: set[bytes], remaps: Remaps) -> None:
+    by_key = {keys.encode(remaps.file(path)): path for path in paths}  # of those that share a key, one has it
+    found = in_order(by_key.values(), "pre/", remaps)
+    assert [(kept.key, kept.path) for kept in found] == sorted(
+        (("pre/" + key, path) for key, path in by_key.items()), key=lambda pair: pair[0].encode()
+    )
 
 
 @pytest.mark.parametrize("path", [b"file", b"a/b/file"])

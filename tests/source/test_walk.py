@@ -2,6 +2,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from asyncmirror.plan.filters import Filters
 from asyncmirror.settings import Rule, Stubs, Symlinks
 from asyncmirror.source import walk
 from asyncmirror.source.beneath import Beneath
-from asyncmirror.source.walk import Listing, Walker
+from asyncmirror.source.walk import Directory, Listing, Oddity, Walker
 
 Walk = Callable[..., list[Listing]]
 
@@ -269,3 +270,14 @@ def test_no_descriptor_is_left_open(tree: Path) -> None:
     Walker(beneath, Filters(()), Symlinks.FOLLOW, Stubs.SKIP, lambda _: None, 4).run()
     beneath.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_named_file_that_has_vanished_since_is_told_of(tree: Path) -> None:
+    (tree / "beside").write_bytes(b"")
+    found: list[Listing] = []
+    with closing(Beneath(tree)) as beneath:
+        start = Directory(b"", b"", only=frozenset({b"top.txt", b"gone"}))
+        Walker(beneath, Filters(()), Symlinks.SKIP, Stubs.SKIP, found.append, 1, [start]).run()
+    (listing,) = found
+    assert ([file.name for file in listing.files], listing.whole) == ([b"top.txt"], False)
+    assert listing.oddities == [Oddity(b"gone", Outcome.UNREADABLE, "it vanished")]

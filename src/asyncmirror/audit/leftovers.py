@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator
 from enum import StrEnum
 from typing import NamedTuple
 
+from asyncmirror.audit.agreed import remaps_of
 from asyncmirror.errors import AsyncmirrorError, BucketError, StoreError
 from asyncmirror.journal import reader
 from asyncmirror.journal.writer import Belongs
@@ -59,7 +60,8 @@ async def collect(asked: Collection, of: Belongs, own: Store | None = None) -> A
     prefix = keys.directory_prefix(asked.destination.prefix, b"")
     # Held to the end: a sync that began meanwhile could create an upload that looks like an orphan.
     with reader.reading(asked.journal, of) as connection:
-        known = await asyncio.to_thread(reader.uploads, connection, lambda path: prefix + keys.encode(path))
+        remaps = await asyncio.to_thread(remaps_of, connection, asked.journal)
+        known = await asyncio.to_thread(reader.uploads, connection, lambda path: prefix + keys.encode(remaps.file(path)))
         async with assemble(asked, own) as assembled:
             store = assembled.store
             try:

@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from asyncmirror.audit.agreed import remaps_of
 from asyncmirror.audit.contents import Contents
 from asyncmirror.audit.listing import PAGE, Range, Ranges
 from asyncmirror.audit.merge import Finding, Verdict, judge
@@ -165,6 +166,7 @@ class Verifier:
 
     async def _pass(self, connection: sqlite3.Connection, store: Assembled) -> None:
         prefix = keys.directory_prefix(self._asked.destination.prefix, b"")
+        remaps = await self._in_journal(remaps_of, connection, self._asked.journal)
         ranges = Ranges(store.store, prefix)
         together = min(_RANGES, self._asked.tuning.concurrency)
         slots = asyncio.Semaphore(self._asked.tuning.concurrency)
@@ -172,7 +174,7 @@ class Verifier:
             async with asyncio.TaskGroup() as group:
                 for _ in range(together):
                     group.create_task(self._work(ranges, connection, slots))
-                await self._feed(ordered(connection, keys.encode, prefix))
+                await self._feed(ordered(connection, keys.encode, prefix, place=remaps.prefix))
                 for _ in range(together):
                     await self._ranges.put(None)
         except* StoreError as errors:

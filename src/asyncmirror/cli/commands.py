@@ -6,7 +6,21 @@ Owns the table. What a command does is `cli.main`'s to start; the options themse
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
-from asyncmirror.cli.options import ABORT, BATCH, EXPORT, FIND, NO_WRITE, OPTIONS, PLAN, TRUST_SIZE, VERIFY, Option
+from asyncmirror.cli.options import (
+    ABORT,
+    BATCH,
+    BATCHES,
+    CONFIG,
+    EXPORT,
+    FIND,
+    MIRROR,
+    NO_WRITE,
+    OPTIONS,
+    PLAN,
+    TRUST_SIZE,
+    VERIFY,
+    Option,
+)
 
 Options: TypeAlias = Mapping[str, tuple[Option, ...]]
 
@@ -42,15 +56,20 @@ matches decides. Credentials are found as aws-cli finds them.
 """
 _WHICH_JOURNAL = "SOURCE, destination and connection only tell which journal is meant; nothing is sent."
 _URL, _AS_GIVEN = "s3://BUCKET[/PREFIX]", "as it was given to sync"
-_SOURCE_AND_URL = (Place("source", "SOURCE", _AS_GIVEN), Place("destination", _URL, _AS_GIVEN))
-_MAYBE = tuple(place._replace(nargs="?") for place in _SOURCE_AND_URL)
-_URL_MAYBE_SOURCE = (Place("destination", _URL, _AS_GIVEN), Place("source", "SOURCE", _AS_GIVEN, "?"))
+_RELEASE = "as it was given to sync; or a release of the mirror file"
+_MAYBE = (Place("source", "SOURCE", _RELEASE, "?"), Place("destination", _URL, _AS_GIVEN, "?"))
+_URL_MAYBE_SOURCE = (Place("destination", _URL, _AS_GIVEN, "?"), Place("source", "SOURCE", _AS_GIVEN, "?"))
+_FILE: Options = {"mirror file": MIRROR}
 
 _JOURNAL = _named("behaviour", "journal")
 _ANSWER = _named("output", "json", "log-level")
 _TOLD = _named("output", "quiet", "log-level")
-_ASK_JOURNAL: Options = {"options": (*_named("connection", "endpoint-url", "profile"), *_JOURNAL, *_ANSWER)}
+_ASK_JOURNAL: Options = {
+    "options": (*_named("connection", "endpoint-url", "profile"), *_JOURNAL, *_ANSWER),
+    **_FILE,
+}
 _ASK_STORE: Options = {
+    **_FILE,
     "connection": (*OPTIONS["connection"], *_named("objects", "request-payer")),
     "tuning": _named("tuning", "concurrency", "readers", "request-timeout", "max-attempts", "retry-window"),
 }
@@ -82,23 +101,26 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "sync",
         "mirror a tree into a bucket; run again, it goes on where it was",
-        f"[OPTIONS] SOURCE {_URL}",
-        (Place("source", "SOURCE", "the directory to mirror; it is only read"), Place("destination", _URL, "where to")),
-        OPTIONS,
+        f"[OPTIONS] (SOURCE {_URL} | [RELEASE])",
+        (
+            Place("source", "SOURCE", "the directory to mirror; it is only read. Or a release of the mirror file", "?"),
+            Place("destination", _URL, "where to", "?"),
+        ),
+        {**OPTIONS, **_FILE, "batches": BATCHES},
         _EVERY_FLAG,
     ),
     Command(
         "plan",
         "say what a sync would send, in how many requests, and what that costs",
-        f"[OPTIONS] SOURCE {_URL}",
-        (Place("source", "SOURCE", "the directory to mirror; it is only read"), Place("destination", _URL, "where to")),
-        _PLAN,
+        f"[OPTIONS] (SOURCE {_URL} | [RELEASE])",
+        _MAYBE,
+        {**_PLAN, **_FILE},
         "The store is not asked. The other options are those of sync.",
     ),
     Command(
         "status",
         "say what the journal of a mirror knows",
-        f"[OPTIONS] (SOURCE {_URL} | --journal FILE)",
+        f"[OPTIONS] [SOURCE {_URL} | --journal FILE]",
         _MAYBE,
         _ASK_JOURNAL,
         _WHICH_JOURNAL,
@@ -114,7 +136,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "verify",
         "say whether all that was mirrored is in the bucket",
-        f"[OPTIONS] {_URL} [SOURCE]",
+        f"[OPTIONS] [{_URL} [SOURCE]]",
         _URL_MAYBE_SOURCE,
         {**_ASK_STORE, "behaviour": (*VERIFY, *_JOURNAL), "output": OPTIONS["output"]},
         "SOURCE or --journal is needed where several journals are of one destination. Nothing is written to the bucket.",
@@ -122,15 +144,18 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "adopt",
         "take over what another program has uploaded, without sending it again",
-        f"[OPTIONS] SOURCE {_URL}",
-        (Place("source", "SOURCE", "the directory that was uploaded; it is only read"), Place("destination", _URL, "where to")),
+        f"[OPTIONS] (SOURCE {_URL} | [RELEASE])",
+        (
+            Place("source", "SOURCE", "the directory that was uploaded; it is only read. Or a release of the mirror file", "?"),
+            Place("destination", _URL, "where to", "?"),
+        ),
         _ADOPT,
         "Sends nothing. What is not proven equal is listed, and the next sync sends it.",
     ),
     Command(
         "problems",
         "list every entry that is not in the bucket, with its reason",
-        f"[OPTIONS] (SOURCE {_URL} | --journal FILE)",
+        f"[OPTIONS] [SOURCE {_URL} | --journal FILE]",
         _MAYBE,
         _ASK_JOURNAL,
         _WHICH_JOURNAL,
@@ -138,15 +163,15 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "retry-failed",
         "mirror again what is not settled, and nothing else",
-        f"[OPTIONS] SOURCE {_URL}",
-        _SOURCE_AND_URL,
-        OPTIONS,
+        f"[OPTIONS] (SOURCE {_URL} | [RELEASE])",
+        _MAYBE,
+        {**OPTIONS, **_FILE},
         "The options are those of sync. What is new in the tree is left to sync.",
     ),
     Command(
         "gc",
         "list unfinished uploads in the bucket, and end those that are ours and of no use",
-        f"[OPTIONS] {_URL} [SOURCE]",
+        f"[OPTIONS] [{_URL} [SOURCE]]",
         _URL_MAYBE_SOURCE,
         {**_ASK_STORE, "behaviour": (ABORT, *_JOURNAL), "output": _ANSWER},
         "Without --abort nothing is changed. What the journal does not know is never touched.",
@@ -155,7 +180,7 @@ COMMANDS: tuple[Command, ...] = (
         "export",
         "write what is in the bucket by the journal: inventory, checksum files, CSV, Parquet",
         f"[OPTIONS] (SOURCE {_URL} | --journal FILE)",
-        _MAYBE,
+        tuple(place._replace(help=_AS_GIVEN) for place in _MAYBE),
         {"options": (*EXPORT, *_named("connection", "endpoint-url", "profile"), *_JOURNAL, *_TOLD)},
         _WHICH_JOURNAL,
     ),
@@ -170,10 +195,18 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "batch",
         "divide a tree into batches of a handy size",
-        "[OPTIONS] (SOURCE | --root DIR find.json)",
-        (Place("tree", "SOURCE|find.json", "a directory, or what find has written of one"),),
-        {"options": BATCH},
+        "[OPTIONS] (SOURCE | --root DIR find.json | RELEASE)",
+        (Place("tree", "SOURCE|find.json", "a directory, or what find has written of one, or a release of the mirror file"),),
+        {"options": (*BATCH, CONFIG)},
         "A find.json may be of any layout; it does not say where its tree stands, so that --root has to.",
+    ),
+    Command(
+        "init",
+        "write an asyncmirror.toml, the description of a mirror, to be filled in",
+        "[FILE]",
+        (Place("file", "FILE", "the file to write (default: asyncmirror.toml)", "?"),),
+        {},
+        "With it, sync RELEASE mirrors a part of the tree that it names, and sync all of it.",
     ),
 )
 """In the order of ``--help``."""

@@ -8,11 +8,12 @@ import contextlib
 import itertools
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from asyncmirror.audit.agreed import remaps_of
 from asyncmirror.audit.digests import Digests, Known
 from asyncmirror.cli import read, stderr, stdout
 from asyncmirror.cli.fold import PROBLEMS_KEPT
@@ -26,6 +27,7 @@ from asyncmirror.formats.output import replacing
 from asyncmirror.journal import queries, reader
 from asyncmirror.journal.ordered import Kept, ordered, together
 from asyncmirror.plan import keys
+from asyncmirror.plan.remap import Remaps
 from asyncmirror.settings import Connection, Destination
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.source.filesystem import threads
@@ -84,6 +86,15 @@ class _Mirror(NamedTuple):
     bucket: str
     prefix: str
     source: Path
+    remaps: Remaps
+
+    def ordered(self, below: bytes) -> Generator[Kept, None, None]:
+        """What is below a directory, in the order of the keys."""
+        return ordered(self.connection, keys.encode, self.prefix, below, self.remaps.prefix)
+
+    def together(self, below: bytes) -> Iterator[Kept]:
+        """What is below a directory, directory by directory."""
+        return together(self.connection, lambda path: keys.encode(self.remaps.file(path)), self.prefix, below)
 
 
 def run(gathered: Gathered, source: str | None, destination: str | None) -> int:
@@ -118,18 +129,19 @@ def _mirror(connection: sqlite3.Connection, journal: Path, source: str | None) -
         raise UsageError(f"the journal {os.fspath(journal)!r} was never used", hint="sync first")
     destination = Destination.parse(of["destination"])
     prefix = keys.directory_prefix(destination.prefix, b"")
-    return _Mirror(connection, journal, destination.bucket, prefix, Path(source or of.get("source", "")))
+    source_path = Path(source or of.get("source", ""))
+    return _Mirror(connection, journal, destination.bucket, prefix, source_path, remaps_of(connection, journal))
 
 
 def _need(mirror: _Mirror, below: bytes, subdir: str) -> None:
     """See that there is something below a directory, before a file is replaced."""
-    with contextlib.closing(ordered(mirror.connection, keys.encode, mirror.prefix, below)) as kept:
+    with contextlib.closing(mirror.ordered(below)) as kept:
         if below and next(kept, None) is None:
             raise UsageError(f"nothing below {subdir!r} is on record as complete", hint="write it as it is below SOURCE")
 
 
 def _table(asked: Export, mirror: _Mirror, below: bytes, teller: "_Teller") -> None:
-    kept = teller.counted(ordered(mirror.connection, keys.encode, mirror.prefix, below))
+    kept = teller.counted(mirror.ordered(below))
     with _target(asked.output) as file:
         if asked.format == "inventory":
             inventory.write(file, (_from(below, each) for each in kept))
@@ -156,7 +168,7 @@ def _sums(asked: Export, mirror: _Mirror, below: bytes, digests: Digests, teller
         assert asked.output is not None
         _sums_each(asked.output, mirror, below, digests, teller)
         return
-    kept = ordered(mirror.connection, keys.encode, mirror.prefix, below)
+    kept = mirror.ordered(below)
     with contextlib.closing(digests.of(teller.counted(kept))) as found, _target(asked.output) as file:
         for known in teller.told(found):
             file.write(sidecars.line(_from(below, known.kept), known.digest))
@@ -167,7 +179,7 @@ def _sums_each(output: Path, mirror: _Mirror, below: bytes, digests: Digests, te
     root = os.path.basename(os.path.abspath(os.fsencode(mirror.source)))
 
     def wanted() -> Iterator[Kept]:
-        for kept in together(mirror.connection, keys.encode, mirror.prefix, below):
+        for kept in mirror.together(below):
             if kept.name != sidecars.name(kept.parent, root):  # the one that it replaces
                 yield kept
 

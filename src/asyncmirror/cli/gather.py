@@ -1,8 +1,9 @@
 """How a command line and an environment become a `Settings` and an `Output`.
 
-Owns what wins over what: a flag beats its variable (``--part-size``: ``ASYNCMIRROR_PART_SIZE``), which beats the default; an
-empty variable is no variable. What may repeat is joined: rules of the environment come after those of the command line,
-and metadata of the environment gives way to it key by key. Knows the options only through their table.
+Owns what wins over what: a flag beats its variable (``--part-size``: ``ASYNCMIRROR_PART_SIZE``), which beats a mirror file, and
+that the default; an empty variable is no variable. What may repeat is joined: rules of the environment come after those of
+the command line, the file's last, and metadata gives way to what is stronger key by key. Knows the options only through
+their table.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 from asyncmirror.cli import read
 from asyncmirror.cli.options import Option
 from asyncmirror.errors import UsageError
+from asyncmirror.plan.remap import Remaps
 from asyncmirror.settings import Collection, Connection, Destination, ObjectOptions, Settings, Tuning, Verification
 
 _Section = TypeVar("_Section", Connection, ObjectOptions, Tuning, Settings, Verification, Collection, "Output")
@@ -101,24 +103,27 @@ def from_environment(options: Iterable[Option], environ: Mapping[str, str]) -> t
     return tuple(found)
 
 
-def gather(flags: Sequence[Given], variables: Sequence[Given]) -> "Gathered":
-    """Read all that was given and sort it by section.
+def gather(flags: Sequence[Given], variables: Sequence[Given], filed: Sequence[Given] = ()) -> "Gathered":
+    """Read all that was given and sort it by section; `filed` is what a mirror file gives, weaker than a variable.
 
     Raises:
         UsageError: A text means nothing to its option.
     """
     named = {given.option.name for given in flags}
-    variables = [given for given in variables if given.option.joined or given.option.name not in named]
+    weaker: list[Given] = []
+    for layer in (variables, filed):
+        weaker += [given for given in layer if given.option.joined or given.option.name not in named]
+        named |= {given.option.name for given in layer}
     sections: dict[str, dict[str, Any]] = {}
     lists: dict[str, tuple[object, ...]] = {}
     metadata: dict[str, str] = {}
-    for given in (*flags, *variables):
+    for given in (*flags, *weaker):
         section, _, name = given.option.field.partition(".")
         match given.value():
             case tuple() as more:
                 lists[given.option.field] = (*lists.get(given.option.field, ()), *more)
             case Mapping() as pairs:
-                metadata = {**pairs, **metadata} if given.origin == given.option.variable else {**metadata, **pairs}
+                metadata = {**pairs, **metadata} if given in weaker else {**metadata, **pairs}
             case value:
                 sections.setdefault(section, {})[name] = value
     for field, joined in lists.items():
@@ -126,11 +131,11 @@ def gather(flags: Sequence[Given], variables: Sequence[Given]) -> "Gathered":
         sections.setdefault(section, {})[name] = joined
     if metadata:
         sections.setdefault("objects", {})["metadata"] = MappingProxyType(metadata)
-    return Gathered(sections, {given.option.name: given.option.variable for given in variables})
+    return Gathered(sections, {given.option.name: given.origin for given in weaker})
 
 
 class Gathered(NamedTuple):
-    """Values by section and field, and which options came from the environment (name to variable)."""
+    """Values by section and field, and what gave those options that no flag gave: a variable, or a key of a mirror file."""
 
     sections: Mapping[str, Mapping[str, Any]]
     variables: Mapping[str, str]
@@ -139,7 +144,7 @@ class Gathered(NamedTuple):
         """The defaults with what was given in their place.
 
         Raises:
-            UsageError: A value is out of bounds. It is named as it was given, by its flag or by its variable.
+            UsageError: A value is out of bounds. It is named as it was given: by its flag, its variable or its key.
         """
         try:
             return replace(defaults, **self.sections.get(section, {}))
@@ -166,4 +171,6 @@ class Gathered(NamedTuple):
             objects=self.fill(ObjectOptions(), "objects"),
             tuning=self.fill(Tuning(), "tuning"),
         )
-        return self.fill(settings, "settings")
+        settings = self.fill(settings, "settings")
+        Remaps(settings.remaps)  # each by itself was looked at when it was read
+        return settings

@@ -14,12 +14,14 @@ import asyncmirror
 from asyncmirror.cli import stdout
 from asyncmirror.cli.commands import COMMANDS, Options
 from asyncmirror.cli.gather import Gathered, Invocation, add_options, from_environment, gather
-from asyncmirror.cli.options import OPTIONS, Option
+from asyncmirror.cli.options import MIRROR, OPTIONS, Option
 from asyncmirror.cli.stderr import complain
 from asyncmirror.errors import AsyncmirrorError, UsageError
 
 _DESCRIPTION = "Mirrors a file tree into S3-compatible storage, resumes exactly, and proves that all is there."
 _SYNC_OPTIONS = frozenset(option for group in OPTIONS.values() for option in group)
+_NO_FILE = "there is no asyncmirror.toml here"
+_INIT = "asyncmirror init writes one"
 _BUG = 4
 _INTERRUPTED = 130
 
@@ -73,24 +75,56 @@ def _given(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Gathere
     return gather(arguments.given, from_environment((option for group in options.values() for option in group), environ))
 
 
+def _meant(arguments: argparse.Namespace, environ: Mapping[str, str]) -> "tuple[Gathered, str | None, str | None]":
+    """What was given, with source and destination: those of the mirror file where the command line names no destination."""
+    if arguments.destination is None:
+        from asyncmirror.cli import mirror_file  # noqa: PLC0415  lazily: see above
+
+        return mirror_file.meant(arguments, environ)
+    if stray := [each.origin for each in arguments.given if each.option in MIRROR]:
+        raise UsageError(f"{stray[0]} is for a mirror file, and a destination is given", hint="leave one of them out")
+    return _given(arguments, environ), arguments.source, arguments.destination
+
+
+def _asked(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Invocation, Gathered]:
+    """The settings of a command that mirrors, how it is told, and what was given."""
+    gathered, source, destination = _meant(arguments, environ)
+    if source is None or destination is None:
+        raise UsageError(f"SOURCE and s3://BUCKET[/PREFIX] must be given: {_NO_FILE}", hint=_INIT)
+    return Invocation(gathered.settings(source, destination), gathered.output()), gathered
+
+
 def _sync(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered = _given(arguments, environ)
-    return _mirror(Invocation(gathered.settings(arguments.source, arguments.destination), gathered.output()), environ)
+    asked, gathered = _asked(arguments, environ)
+    mirror = _mirror(asked, environ)
+    if "batches" not in gathered.sections:
+        return mirror(asked)
+
+    from asyncmirror.cli import batches  # noqa: PLC0415  lazily: see above
+
+    return batches.run(gathered, asked, mirror)
 
 
 def _retry(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered = _given(arguments, environ)
-    asked = gathered.settings(arguments.source, arguments.destination)
-    return _mirror(Invocation(replace(asked, retry_failed=True, only_failed=True), gathered.output()), environ)
+    asked, _ = _asked(arguments, environ)
+    asked = replace(asked, settings=replace(asked.settings, retry_failed=True, only_failed=True))
+    return _mirror(asked, environ)(asked)
 
 
 def _adopt(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered = _given(arguments, environ)
-    asked = gathered.settings(arguments.source, arguments.destination)
-    return _mirror(Invocation(replace(asked, adopt=True, send=False, probe=False), gathered.output()), environ)
+    asked, _ = _asked(arguments, environ)
+    asked = replace(asked, settings=replace(asked.settings, adopt=True, send=False, probe=False))
+    return _mirror(asked, environ)(asked)
 
 
-def _mirror(invocation: Invocation, environ: Mapping[str, str]) -> int:
+def _init(arguments: argparse.Namespace, _environ: Mapping[str, str]) -> int:
+    from asyncmirror.cli import mirror_file  # noqa: PLC0415  lazily: see above
+
+    return mirror_file.init(arguments.file or "asyncmirror.toml")
+
+
+def _mirror(invocation: Invocation, environ: Mapping[str, str]) -> Callable[[Invocation], int]:
+    """What runs such a sync, prepared for it."""
     if invocation.output.json:
         stdout.need()
 
@@ -98,27 +132,39 @@ def _mirror(invocation: Invocation, environ: Mapping[str, str]) -> int:
     from asyncmirror.engine.mirror import Mirror  # noqa: PLC0415
 
     logs.configure(invocation.output.log_level, logs.Redactor(environ))
-    return sync.run(invocation, screen.choose(invocation.output, environ), Mirror)
+    return lambda each: sync.run(each, screen.choose(each.output, environ), Mirror)
 
 
 def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered = _given(arguments, environ)
+    gathered, source, destination = _meant(arguments, environ)
     stdout.need()
 
     from asyncmirror.cli import logs, status  # noqa: PLC0415  lazily: see above
 
     logs.configure(gathered.output().log_level, logs.Redactor(environ))
-    return status.run(gathered, arguments.source, arguments.destination)
+    return status.run(gathered, source, destination)
+
+
+def _located(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Gathered, str | None, str]:
+    """What was given, with source and destination, of a command that can do without the source."""
+    gathered, source, destination = _meant(arguments, environ)
+    if destination is None:
+        raise UsageError(f"s3://BUCKET[/PREFIX] must be given: {_NO_FILE}", hint=_INIT)
+    if arguments.destination is None and source is not None and not os.path.isdir(source):
+        source = None  # neither the root nor an alias is there: the journal tells what it was of
+    return gathered, source, destination
 
 
 def _plan(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered = _given(arguments, environ)
+    gathered, source, destination = _meant(arguments, environ)
+    if source is None or destination is None:
+        raise UsageError(f"SOURCE and s3://BUCKET[/PREFIX] must be given: {_NO_FILE}", hint=_INIT)
     stdout.need()
 
     from asyncmirror.cli import forecast, logs  # noqa: PLC0415  lazily: see above
 
     logs.configure(gathered.output().log_level, logs.Redactor(environ))
-    return forecast.run(gathered, arguments.source, arguments.destination)
+    return forecast.run(gathered, source, destination)
 
 
 def _doctor(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -133,14 +179,14 @@ def _doctor(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _verify(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered = _given(arguments, environ)
+    gathered, source, destination = _located(arguments, environ)
     stdout.need()
 
     from asyncmirror.cli import logs, meter, verify  # noqa: PLC0415  lazily: see above
 
     output = gathered.output()
     logs.configure(output.log_level, logs.Redactor(environ))
-    return verify.run(verify.asked(gathered, arguments.destination, arguments.source), output, meter.choose(output, environ))
+    return verify.run(verify.asked(gathered, destination, source), output, meter.choose(output, environ))
 
 
 def _find(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -152,32 +198,31 @@ def _find(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _batch(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered = gather(arguments.given, from_environment(_shared(arguments), environ))
+    from asyncmirror.cli import mirror_file, release  # noqa: PLC0415  lazily: see above
 
-    from asyncmirror.cli import release  # noqa: PLC0415  lazily: see above
-
-    return release.batch(gathered, arguments.tree)
+    gathered, tree = mirror_file.tree(arguments, environ, arguments.tree)
+    return release.batch(gathered, tree)
 
 
 def _problems(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered = _given(arguments, environ)
+    gathered, source, destination = _meant(arguments, environ)
     stdout.need()
 
     from asyncmirror.cli import logs, problems  # noqa: PLC0415  lazily: see above
 
     logs.configure(gathered.output().log_level, logs.Redactor(environ))
-    return problems.run(gathered, arguments.source, arguments.destination)
+    return problems.run(gathered, source, destination)
 
 
 def _gc(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered = _given(arguments, environ)
+    gathered, source, destination = _located(arguments, environ)
     stdout.need()
 
     from asyncmirror.cli import collect, logs  # noqa: PLC0415  lazily: see above
 
     output = gathered.output()
     logs.configure(output.log_level, logs.Redactor(environ))
-    return collect.run(collect.asked(gathered, arguments.destination, arguments.source), output)
+    return collect.run(collect.asked(gathered, destination, source), output)
 
 
 def _export(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -217,5 +262,6 @@ _RUNS: Mapping[str, _Run] = {
     "export": _export,
     "find": _find,
     "batch": _batch,
+    "init": _init,
 }
 """What each of `COMMANDS` does."""

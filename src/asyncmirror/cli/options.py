@@ -140,6 +140,17 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
         Option(("--exclude",), "settings.rules", read.exclude, "PATTERN", "leave out what matches; may repeat", joined=True),
         Option(("--exclude-from",), "settings.rules", read.exclude_from, "FILE", "patterns, one per line", joined=True),
         Option(
+            ("--subdir",),
+            "settings.subdirs",
+            read.subdir,
+            "PATH",
+            "only this directory or file of SOURCE; may repeat",
+            joined=True,
+        ),
+        Option(
+            ("--remap",), "settings.remaps", read.remap, "FROM=TO", "what is in FROM goes below TO; may repeat", joined=True
+        ),
+        Option(
             ("--symlinks",),
             "settings.symlinks",
             read.symlinks,
@@ -201,6 +212,25 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
 
 NO_WRITE = Option(("--no-write",), "doctor.write", read.negated, "", "write nothing, not even to see what the store verifies")
 """Only `doctor` knows it."""
+
+CONFIG = Option(
+    ("--config",), "mirror.file", read.path, "FILE", "the mirror file (default: asyncmirror.toml in the working directory)"
+)
+"""Of every command that can do with a mirror file."""
+
+MIRROR: tuple[Option, ...] = (
+    CONFIG,
+    Option(("--root",), "mirror.root", read.path, "DIR", "which of its roots (default: the first that is there)"),
+)
+"""Of those that look at its tree."""
+
+BATCHES: tuple[Option, ...] = (
+    Option(
+        ("--batches",), "batches.file", read.file, "FILE", "mirror what is queued in this batch.json, and keep it up to date"
+    ),
+    Option(("--max-batches",), "batches.most", read.count, "N", "end after so many of them (default: 1000)"),
+)
+"""Only `sync` knows them."""
 
 VERIFY: tuple[Option, ...] = (
     Option(("--deep",), "verify.deep", read.switch, "", "read the source again and compare it with the checksums on record"),

@@ -14,7 +14,8 @@ from types import MappingProxyType
 from asyncmirror.errors import UsageError
 from asyncmirror.model import Algorithm
 from asyncmirror.plan.filters import Filters
-from asyncmirror.settings import Rule, Secrets, Stubs, Symlinks, check_endpoint, parse_size
+from asyncmirror.plan.remap import Remaps
+from asyncmirror.settings import Remap, Rule, Secrets, Stubs, Symlinks, check_endpoint, parse_size
 
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
@@ -190,6 +191,24 @@ def _rule(*, include: bool, pattern: str) -> Rule:
     rule = Rule(include=include, pattern=pattern)
     Filters((rule,))  # a malformed pattern should be named by the flag that it came with
     return rule
+
+
+def remap(text: str) -> tuple[Remap, ...]:
+    """``FROM=TO``: a directory of the source, and where below the destination its content goes. FROM has no equals sign."""
+    source, equals, target = text.partition("=")
+    if not equals:
+        raise UsageError(f"{text!r} is no remap", hint="write FROM=TO")
+    moved = Remap(source.removesuffix("/"), target.removesuffix("/"))
+    Remaps((moved,))
+    return (moved,)
+
+
+def subdir(text: str) -> tuple[str, ...]:
+    """A directory or a file of the source."""
+    place = text.removesuffix("/")
+    if "\0" in place or not {"", ".", ".."}.isdisjoint(place.split("/")):
+        raise UsageError(f"{text!r} is no relative path", hint="write it below the source, without '.' and '..'")
+    return (place,)
 
 
 def metadata(text: str) -> Mapping[str, str]:

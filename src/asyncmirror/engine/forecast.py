@@ -9,15 +9,18 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from asyncmirror.audit.agreed import agree
 from asyncmirror.engine.crawl import walk
 from asyncmirror.engine.journals import belongs, default_journal
 from asyncmirror.engine.planner import Plan, Planner
+from asyncmirror.engine.starts import starts
 from asyncmirror.events import Settled
 from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Outcome
 from asyncmirror.plan.decide import Action
 from asyncmirror.plan.estimate import Estimate, Estimator
 from asyncmirror.plan.filters import Filters
+from asyncmirror.plan.remap import Remaps
 from asyncmirror.settings import Settings
 from asyncmirror.source import filesystem
 from asyncmirror.source.beneath import Beneath
@@ -77,16 +80,19 @@ class Forecaster:
         filters = Filters(settings.rules)
         beneath = Beneath(settings.source)
         try:
+            begin = starts(beneath, settings.subdirs or settings.within)
             of = belongs(settings.source, settings.destination, settings.connection)
             journal = Journal(settings.journal or default_journal(of), of, read_only=True)
             try:
-                planner = Planner(settings, filters, journal)
+                remaps = Remaps(settings.remaps)
+                journal.ask(lambda connection: agree(connection, remaps, journal.path)).result()
+                planner = Planner(settings, filters, journal, beneath)
 
                 def take(listing: Listing) -> None:
                     self._take(planner.plan(listing))
 
                 count = filesystem.threads(settings.source, settings.tuning.scanners, 0).scanners
-                walk(Walker(beneath, filters, settings.symlinks, settings.stubs, take, count))
+                walk(Walker(beneath, filters, settings.symlinks, settings.stubs, take, count, begin))
             finally:
                 journal.close()
         finally:

@@ -4,6 +4,7 @@ Owns what a run needs opened, in which order, and closed; and what it comes to i
 """
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,19 +14,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from asyncmirror.audit.agreed import META, agree
 from asyncmirror.engine.answer import answering, socket_path
 from asyncmirror.engine.descriptors import allow
 from asyncmirror.engine.journals import belongs, default_journal
 from asyncmirror.engine.probing import Probing
 from asyncmirror.engine.revisit import Revisit, Unsettled
 from asyncmirror.engine.stages import Stages
+from asyncmirror.engine.starts import starts
 from asyncmirror.engine.tally import Tally, summarize
-from asyncmirror.errors import BucketError, StoreError, UnreachableError
+from asyncmirror.errors import BucketError, StoreError, UnreachableError, UsageError
 from asyncmirror.events import Event, Notice, Progress, Started, Summary
 from asyncmirror.journal import queries
+from asyncmirror.journal.changes import Remember
 from asyncmirror.journal.writer import Belongs, Journal
 from asyncmirror.model import Outcome
 from asyncmirror.plan.filters import Filters
+from asyncmirror.plan.remap import Remaps
 from asyncmirror.settings import Settings
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.source.filesystem import is_local, kind, threads
@@ -74,6 +79,8 @@ class Mirror:
             self._filters = Filters(settings.rules)
             self._beneath = Beneath(settings.source)
             resources.callback(self._beneath.close)
+            self._check_remaps()
+            self._starts = await asyncio.to_thread(starts, self._beneath, settings.subdirs or settings.within)
             counts = threads(settings.source, settings.tuning.scanners, settings.tuning.readers)
             tuning, cut = allow(replace(settings.tuning, **counts._asdict()))
             self._settings = settings = replace(settings, tuning=tuning)
@@ -85,6 +92,7 @@ class Mirror:
             self._journal = await asyncio.to_thread(self._open_journal, path, of)
             self._notices = tuple(filter(None, (cut, _network(path))))
             resources.callback(self._close_journal)
+            await self._agree(path)
             if settings.only_failed:
                 unsettled = await asyncio.wrap_future(self._journal.ask(queries.unsettled_directories))
                 self._filters = Revisit(settings.rules, Unsettled(*unsettled))
@@ -110,6 +118,20 @@ class Mirror:
         """
         await self._resources.aclose()
 
+    def _check_remaps(self) -> None:
+        """See that the remaps go together, and are of directories."""
+        settings = self._settings
+        Remaps(settings.remaps)
+        for remap in settings.remaps:
+            if os.path.isfile(settings.source / remap.source):
+                raise UsageError(f"{remap.source!r} is a file", hint="--remap moves what is in a directory")
+
+    async def _agree(self, path: Path) -> None:
+        """See that what is in the bucket keeps its keys, and put the remaps on record."""
+        remaps = Remaps(self._settings.remaps)
+        if await asyncio.wrap_future(self._journal.ask(lambda connection: agree(connection, remaps, path))):
+            await asyncio.wrap_future(self._journal.submit((Remember(META, remaps.text()),)))
+
     async def _check_bucket(self) -> None:
         """Make sure that the store can be worked with. What it refuses now is no file's failure: the run can't begin."""
         try:
@@ -132,7 +154,9 @@ class Mirror:
 
     def _close_journal(self) -> None:
         summary = self._summary
-        self._journal.close(None if summary is None else summarize(summary, whole=not self._settings.only_failed))
+        self._journal.close(
+            None if summary is None else summarize(summary, whole=not (self._settings.only_failed or self._settings.subdirs))
+        )
 
     async def run(self) -> AsyncGenerator[Event, None]:
         """Mirror. Gives events as they become true; the last is always a `Summary`.
@@ -142,7 +166,7 @@ class Mirror:
         """
         self._began = time.monotonic()
         stages = self._stages = Stages(
-            self._settings, self._filters, self._beneath, self._journal, self._store, self._readers, self._probing
+            self._settings, self._filters, self._beneath, self._journal, self._store, self._readers, self._probing, self._starts
         )
         if self._drained:
             stages.drain()

@@ -15,13 +15,13 @@ from asyncmirror.plan import keys
 from asyncmirror.store.port import Store
 
 
-async def look(journal: Journal, store: Store, prefix: str, tell: Callable[[str], None]) -> None:
+async def look(journal: Journal, store: Store, prefix: Callable[[bytes], str], tell: Callable[[str], None]) -> None:
     """Look for uploads of the files on record.
 
     Args:
         journal: What remembers the files.
         store: What is asked, once for each of them.
-        prefix: The destination's.
+        prefix: Gives what the keys of a directory's files begin with.
         tell: Told of each upload found.
 
     Raises:
@@ -29,7 +29,7 @@ async def look(journal: Journal, store: Store, prefix: str, tell: Callable[[str]
         StoreError: The run can't go on.
     """
     for directory, path, name, known in await asyncio.wrap_future(journal.ask(queries.orphans)):
-        key = keys.directory_prefix(prefix, path) + keys.encode(name)
+        key = prefix(path) + keys.encode(name)
         try:
             uploads = [each.upload_id async for each in store.list_multipart_uploads(key) if each.key == key]
         except StoreError as error:

@@ -5,8 +5,10 @@ nothing: for a file that is unchanged it costs one comparison. Decisions themsel
 """
 
 import os
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from asyncmirror.engine.claims import Claims
 from asyncmirror.engine.revisit import Revisit
 from asyncmirror.errors import RefusedError
 from asyncmirror.events import Settled, Unchanged
@@ -17,14 +19,17 @@ from asyncmirror.model import Outcome, Problem, Record
 from asyncmirror.plan import keys
 from asyncmirror.plan.decide import Action, decide
 from asyncmirror.plan.filters import Filters
+from asyncmirror.plan.remap import Remaps
 from asyncmirror.plan.secrets import Place
 from asyncmirror.settings import Secrets, Settings
+from asyncmirror.source.beneath import Beneath
 from asyncmirror.source.walk import File, Listing, Oddity
 from asyncmirror.transfer.work import Work
 
 _OWN = (b"", b"-wal", b"-shm", b"-journal", b"-new", b".lock", b".sock")
 _RECORDED = frozenset({Outcome.UNREADABLE, Outcome.UNSUPPORTED, Outcome.REFUSED, Outcome.FAILED})
 _NOTHING = Record()
+_TAKEN = "its key is that of {}: a remap brings both there"
 
 
 class Plan(NamedTuple):
@@ -41,16 +46,22 @@ class Plan(NamedTuple):
 class Planner:
     """Makes plans for one run."""
 
-    def __init__(self, settings: Settings, filters: Filters, journal: Journal) -> None:
+    def __init__(self, settings: Settings, filters: Filters, journal: Journal, beneath: Beneath) -> None:
         self._settings = settings
         self._filters = filters
         self._journal = journal
         self._prefix = settings.destination.prefix
+        self._remaps = Remaps(settings.remaps)
+        self._claims = Claims(self._remaps, filters, settings.symlinks, beneath, journal)
         # The journal's files, where they lie within the source: they change while they would be read.
         where, _, name = os.path.realpath(os.fsencode(journal.path)).rpartition(b"/")
         below = os.path.relpath(where, os.path.realpath(os.fsencode(settings.source)))
         self._own_directory = b"" if below == b"." else below
         self._own_names = frozenset(name + suffix for suffix in _OWN)
+
+    def prefix(self, directory: bytes) -> str:
+        """What the keys of a directory's files begin with."""
+        return keys.directory_prefix(self._prefix, self._remaps.directory(directory))
 
     def plan(self, listing: Listing) -> Plan:
         """What is to be done about a listing. Blocks on the journal.
@@ -77,7 +88,7 @@ class Planner:
                 unchanged.append((name, identity.size))
             else:
                 others.append(file)
-        prefix = keys.directory_prefix(self._prefix, directory.path)
+        prefix = self.prefix(directory.path)
         if others:
             self._decide(others, listing, known, prefix, plan)
         for name, outcome, reason, size in oddities:
@@ -128,6 +139,7 @@ class Planner:
         place = None if settings.secrets is Secrets.OFF else Place(listing.directory.path)
         recorded = [file.name for file in files if file.name in known.complete or file.name in known.unsettled]
         records = self._journal.records(known.directory, recorded) if recorded else {}
+        taken = self._taken(listing.directory.path, files, records) if self._remaps else {}
         for file in files:
             record = records.get(file.name, _NOTHING)
             work = Work(
@@ -139,7 +151,10 @@ class Planner:
                 record,
                 rule=_rule(place, file),
             )
-            self._place(work, plan)
+            if file.name in taken:
+                self._refuse(work, _TAKEN.format(_shown(taken[file.name])), plan, retryable=True)
+            else:
+                self._place(work, plan)
 
     def _place(self, work: Work, plan: Plan) -> None:
         """Put a decided file where it belongs: to the works, or to what is settled at once."""
@@ -147,9 +162,7 @@ class Planner:
         try:
             keys.check(work.key)
         except RefusedError as error:
-            problem = Problem(file.identity, Outcome.REFUSED, str(error), retryable=False)
-            plan.changes.append(Fail(work.directory, file.name, problem))
-            plan.settled.append(Settled(work.path, work.key, Outcome.REFUSED, work.size, problem.reason))
+            self._refuse(work, str(error), plan, retryable=False)
             return
         if action is Action.SKIP:  # its problem on record is no more
             plan.changes.append(Forgive(work.directory, file.name))
@@ -169,6 +182,17 @@ class Planner:
                 action = Action.UPLOAD  # a link's object is empty: its bytes tell nothing of its target
             plan.works.append(work._replace(action=action))
 
+    def _taken(self, directory: bytes, files: list[File], records: Mapping[bytes, Record]) -> dict[bytes, bytes]:
+        """Which files must not be sent because their key is another's, and whose."""
+        owners = {name for name, record in records.items() if record.completed or record.uploading}
+        return self._claims.taken(directory, list(owners), [file.name for file in files if file.name not in owners])
+
+    def _refuse(self, work: Work, reason: str, plan: Plan, *, retryable: bool) -> None:
+        """Settle a file that must not be sent."""
+        problem = Problem(work.file.identity, Outcome.REFUSED, reason, retryable=retryable)
+        plan.changes.append(Fail(work.directory, work.file.name, problem))
+        plan.settled.append(Settled(work.path, work.key, Outcome.REFUSED, work.size, reason))
+
     def _forgive(self, listing: Listing, known: Known, plan: Plan) -> None:
         """Forget the problems of entries that are no more, and of the directory itself, which was listed."""
         there = {file.name for file in listing.files} | {oddity.name for oddity in listing.oddities}
@@ -187,6 +211,10 @@ def _rule(place: Place | None, file: File) -> str:
     if not rule and file.name != file.real_name:
         rule = Place(file.directory).rule(file.real_name)
     return rule
+
+
+def _shown(path: bytes) -> str:
+    return path.decode("utf-8", "backslashreplace")
 
 
 def _once(listing: Listing) -> Listing:

@@ -7,7 +7,7 @@ error. Every task has a parent, every arrow is a bounded channel. What the stage
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
@@ -26,7 +26,7 @@ from asyncmirror.plan.filters import Filters
 from asyncmirror.plan.hops import INLINE_MOST
 from asyncmirror.settings import Settings
 from asyncmirror.source.beneath import Beneath
-from asyncmirror.source.walk import Listing, Walker
+from asyncmirror.source.walk import Directory, Listing, Walker
 from asyncmirror.store.assemble import Assembled
 from asyncmirror.transfer.guard import Guard
 from asyncmirror.transfer.work import Work
@@ -48,6 +48,7 @@ class Stages:
         store: Assembled,
         readers: ThreadPoolExecutor,
         probing: Probing,
+        starts: Sequence[Directory],
     ) -> None:
         self.fatal: AsyncmirrorError | None = None
         self.stopped = False
@@ -66,9 +67,9 @@ class Stages:
         self._plans: Channel[Plan] = Channel(_PLANS)
         self._works: Channel[Work] = Channel(_WORKS)
         self._recorder = Recorder(journal, self._outbox.offer, self._fail, self._halt)
-        self._planner = Planner(settings, filters, journal)
+        self._planner = Planner(settings, filters, journal, beneath)
         self._guard = Guard(settings, store.store, self._recorder.notice)
-        self._walker = Walker(beneath, filters, settings.symlinks, settings.stubs, self._emit, settings.tuning.scanners)
+        self._walker = Walker(beneath, filters, settings.symlinks, settings.stubs, self._emit, settings.tuning.scanners, starts)
         self._crew: Crew = Alone(settings, beneath, store, self._recorder, readers)
 
     async def run(self) -> None:
@@ -91,7 +92,7 @@ class Stages:
                     group.create_task(self._work())
             if not (self.stopped or self._settings.dry_run):
                 await self._recorder.finish()
-                await orphans.look(self._journal, self._store.store, self._settings.destination.prefix, self._recorder.notice)
+                await orphans.look(self._journal, self._store.store, self._planner.prefix, self._recorder.notice)
         except* AsyncmirrorError as errors:
             self.fatal = self.fatal or first(errors)
         except* asyncio.CancelledError:

@@ -3,18 +3,22 @@
 Owns both orders. Rows stand by (directory, name), keys sort as whole strings: of ``a-b``, ``a/c`` and ``a0`` the second is in
 another directory than its neighbours. So directories are taken in the order of their keys with a slash behind, and each
 one's files are handed out up to where the next directory below it begins. What is held open is one cursor for each
-directory above the present one; SQLite sorts in bounded memory. How a path is spelled as a key, the caller tells.
+directory above the present one; SQLite sorts in bounded memory. How a path is spelled as a key, and where the files of a
+directory go, the caller tells; the files of several directories that go to one place come together in their order.
 """
 
 import sqlite3
-from collections.abc import Callable, Generator, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Generator, Iterator, Sequence
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from asyncmirror.journal.queries import algorithm_of
 from asyncmirror.model import Checksum, Completed, Identity
 
 _DIRECTORIES = """
-SELECT id, path, CASE path WHEN x'' THEN '' ELSE spelled(path) || '/' END AS place FROM directory
+SELECT id, path, place(path) AS place FROM directory
 WHERE :below = x'' OR path = :below OR path > :first AND path < :behind ORDER BY place
 """
 _FILES = """
@@ -44,7 +48,11 @@ class Kept(NamedTuple):
 
 
 def ordered(
-    connection: sqlite3.Connection, spell: Callable[[bytes], str], prefix: str, below: bytes = b""
+    connection: sqlite3.Connection,
+    spell: Callable[[bytes], str],
+    prefix: str,
+    below: bytes = b"",
+    place: Callable[[bytes], str] | None = None,
 ) -> Generator[Kept, None, None]:
     """All complete objects in ascending order of their keys' UTF-8 bytes.
 
@@ -53,15 +61,17 @@ def ordered(
         spell: The key of a path; that of ``a/b`` is those of ``a`` and ``b`` with a slash between.
         prefix: What all keys begin with, slash included.
         below: The directory whose objects are wanted; empty: the source itself.
+        place: What the keys of a directory's files begin with behind that; None: the key of the directory and a slash.
     """
     connection.create_function("spelled", 1, spell, deterministic=True)
+    connection.create_function("place", 1, place or (lambda path: spell(path) + "/" if path else ""), deterministic=True)
     above: list[_Files] = []
-    for directory, path, place in connection.execute(_DIRECTORIES, _bounds(below)):
-        while above and not place.startswith(above[-1].place):
+    for where, directories in groupby(connection.execute(_DIRECTORIES, _bounds(below)), itemgetter(2)):
+        while above and not where.startswith(above[-1].place):
             yield from above.pop().before(None)
         if above:
-            yield from above[-1].before(place)
-        above.append(_Files(connection, directory, path, prefix, place))
+            yield from above[-1].before(where)
+        above.append(_Files(connection, [(directory, path) for directory, path, _ in directories], prefix, where))
     while above:
         yield from above.pop().before(None)
 
@@ -93,18 +103,25 @@ def _completed(
 
 
 class _Files:
-    """One directory's files, handed out bit by bit. `place` is what their keys begin with, behind the prefix."""
+    """The files of one place, handed out bit by bit. `place` is what their keys begin with, behind the prefix."""
 
-    def __init__(self, connection: sqlite3.Connection, directory: int, path: bytes, prefix: str, place: str) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, directories: Sequence[tuple[int, bytes]], prefix: str, place: str
+    ) -> None:
         self.place = place
-        self._directory, self._path, self._prefix = directory, path, prefix
-        self._rows = connection.execute(_FILES, (directory,))
-        self._row = self._rows.fetchone()
+        self._prefix = prefix
+        self._rows = merge(*(_rows(connection, *directory) for directory in directories), key=itemgetter(3))
+        self._row = next(self._rows, None)
 
     def before(self, place: str | None) -> Iterator[Kept]:
         """The files whose key comes before this one; None: all that are left."""
         bound = None if place is None else place[len(self.place) :]
-        while self._row is not None and (bound is None or self._row[1] < bound):
-            name, spelling, *row = self._row
-            yield Kept(self._prefix + self.place + spelling, self._directory, self._path, name, _completed(*row))
-            self._row = self._rows.fetchone()
+        while self._row is not None and (bound is None or self._row[3] < bound):
+            directory, path, name, spelling, *row = self._row
+            yield Kept(self._prefix + self.place + spelling, directory, path, name, _completed(*row))
+            self._row = next(self._rows, None)
+
+
+def _rows(connection: sqlite3.Connection, directory: int, path: bytes) -> Iterator[tuple[Any, ...]]:
+    """One directory's rows in the order of their names' spelling."""
+    return ((directory, path, *row) for row in connection.execute(_FILES, (directory,)))

@@ -105,6 +105,20 @@ def known(connection: sqlite3.Connection, directory: int, names: Sequence[bytes]
     return Known(directory, complete, frozenset(name for (name,) in unsettled if wanted is None or name in wanted))
 
 
+def owners(connection: sqlite3.Connection, directory: int, names: Sequence[bytes]) -> frozenset[bytes]:
+    """Which of these entries of a directory are complete or being uploaded."""
+    found: set[bytes] = set()
+    for start in range(0, len(names), _BATCH):
+        some = names[start : start + _BATCH]
+        listed = f"directory = ? AND name IN ({','.join('?' * len(some))})"
+        rows = connection.execute(
+            f"SELECT name FROM object WHERE {listed} UNION ALL SELECT name FROM upload WHERE {listed}",
+            (directory, *some, directory, *some),
+        )
+        found.update(name for (name,) in rows)
+    return frozenset(found)
+
+
 def records(connection: sqlite3.Connection, directory: int, names: Sequence[bytes]) -> dict[bytes, Record]:
     """All that is known of some entries of a directory."""
     return {name: _record(connection, (directory, name)) for name in names}
@@ -177,6 +191,18 @@ def problems(connection: sqlite3.Connection) -> Iterator[KnownProblem]:
     for directory, name, outcome, reason, retryable, *identity in rows:
         seen = None if identity[0] is None else Identity(0, *identity)
         yield KnownProblem(_join(directory, name), Problem(seen, _outcome(outcome), reason, bool(retryable)))
+
+
+def holding(connection: sqlite3.Connection, path: bytes) -> Iterator[bytes]:
+    """The directories at or below a path of whose files something is in the store, or may be."""
+    rows = connection.execute(
+        "SELECT path FROM directory d WHERE (path = ? OR path >= ? AND path < ?)"
+        " AND (EXISTS (SELECT 1 FROM object WHERE directory = d.id)"
+        " OR EXISTS (SELECT 1 FROM upload WHERE directory = d.id) OR EXISTS (SELECT 1 FROM orphan WHERE directory = d.id))",
+        (path, path + b"/", path + b"0"),  # 0 is the character behind the slash
+    )
+    for (found,) in rows:
+        yield found
 
 
 def unsettled_directories(connection: sqlite3.Connection) -> tuple[list[bytes], list[bytes]]:

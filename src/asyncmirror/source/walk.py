@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from asyncmirror.model import Identity, Outcome
@@ -35,11 +35,13 @@ class Directory(NamedTuple):
     """A directory: `path` decides its keys, `location` is where it stands. They differ only below a followed link.
 
     `ancestors` are (dev, ino) of the directories above it, kept only where links are followed: to notice circles.
+    `only` names the entries that are looked at; None: all.
     """
 
     path: bytes
     location: bytes
     ancestors: tuple[tuple[int, int], ...] = ()
+    only: frozenset[bytes] | None = None
 
     def child(self, name: bytes) -> bytes:
         """The path of an entry."""
@@ -74,8 +76,20 @@ class Listing(NamedTuple):
     whole: bool
 
 
+def _named(entries: "Iterator[os.DirEntry[str]]", missing: set[bytes]) -> "Iterator[os.DirEntry[str]]":
+    """The entries of these names, which are taken out of `missing`."""
+    for entry in entries:
+        name = os.fsencode(entry.name)
+        if name in missing:
+            missing.discard(name)
+            yield entry
+
+
 class Walker:
-    """Lists a tree with several threads and gives each listing to `emit`, which may block: that is the back-pressure."""
+    """Lists a tree with several threads and gives each listing to `emit`, which may block: that is the back-pressure.
+
+    It begins at `starts`, of which no directory is in another.
+    """
 
     def __init__(
         self,
@@ -85,6 +99,7 @@ class Walker:
         stubs: Stubs,
         emit: Callable[[Listing], None],
         threads: int,
+        starts: Sequence[Directory] = (Directory(b"", b""),),
     ) -> None:
         self._beneath = beneath
         self._filters = filters
@@ -92,7 +107,7 @@ class Walker:
         self._read_stubs = stubs is Stubs.READ
         self._emit = emit
         self._count = threads
-        self._pending: list[Directory] = [Directory(b"", b"")]
+        self._pending: list[Directory] = list(starts)
         self._busy = 0
         self._ready = threading.Condition()
         self._stopped = False
@@ -155,11 +170,12 @@ class Walker:
         """List one directory and emit what is in it."""
         files: list[File] = []
         oddities: list[Oddity] = []
-        whole, empty = True, True
-        location = directory.location
+        location, only = directory.location, directory.only
+        whole, empty = only is None, True
+        missing = set(only or ())
         try:
             with self._beneath.listing(location) as entries:
-                for entry in entries:
+                for entry in entries if only is None else _named(entries, missing):
                     empty = False
                     name = os.fsencode(entry.name)
                     try:
@@ -184,7 +200,8 @@ class Walker:
             oddities.append(Oddity(b"", Outcome.UNREADABLE, f"directory not listed: {classify(error, 'list')}"))
             whole = False
         else:
-            if empty and directory.path:
+            oddities += [Oddity(name, Outcome.UNREADABLE, "it vanished") for name in sorted(missing)]
+            if empty and directory.path and only is None:
                 oddities.append(Oddity(b"", Outcome.EXCLUDED, "an empty directory: S3 has no directories"))
         self._tell(Listing(directory, files, oddities, whole))
 

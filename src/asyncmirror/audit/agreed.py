@@ -1,0 +1,50 @@
+"""The remaps that a journal's keys were made with: they are on record, so that every look at the bucket uses the same.
+
+Owns where they stand in the journal, and whether a run may use others. A journal keeps paths below the source; their keys are
+derived. So remaps may change only where nothing is on record: a release that is new in a mirror may bring its own.
+"""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from asyncmirror.errors import UsageError
+from asyncmirror.journal import queries
+from asyncmirror.journal.schema import translate_damage
+from asyncmirror.plan.remap import Remaps
+
+META = "remap"
+
+
+def remaps_of(connection: sqlite3.Connection, journal: Path) -> Remaps:
+    """The remaps on record; none in a journal that was made without.
+
+    Raises:
+        JournalError: They can't be read.
+    """
+    try:
+        return Remaps.from_text(queries.meta(connection).get(META, ""))
+    except ValueError:
+        raise translate_damage(journal, "its remaps can't be read") from None
+
+
+def agree(connection: sqlite3.Connection, remaps: Remaps, journal: Path) -> bool:
+    """See that what is in the bucket keeps its keys; whether these remaps have to be put on record.
+
+    Raises:
+        UsageError: Something on record would get another key.
+        JournalError: The remaps on record can't be read.
+    """
+    before = remaps_of(connection, journal)
+    for path in before.differing(remaps):
+        for directory in queries.holding(connection, path):
+            there, here = before.directory(directory), remaps.directory(directory)
+            if there != here:
+                shown, was, would = map(os.fsdecode, (path, before.directory(path), remaps.directory(path)))
+                raise UsageError(
+                    f"what is in {shown!r} was mirrored to {was!r}, and would go to {would!r} now",
+                    hint=f"give --remap {shown}={was} as before, or give the changed mirror a --journal of its own"
+                    if was != shown
+                    else f"leave --remap {shown}={would} out, or give the changed mirror a --journal of its own",
+                )
+    return before.text() != remaps.text()

@@ -1,0 +1,133 @@
+"""`asyncmirror sync --batches FILE`: a release batch by batch, as the queue of a `batch.json` has it.
+
+Owns the loop, what becomes of a batch, and when the file is written: whole, after each batch, so that whatever ends the loop,
+the next one goes on from there, the old tools' too. A batch whose entries are all in the bucket is completed; one with
+something left is failed and queued again at the end; what ends a run ends the loop and leaves its batch where it was. Each
+batch is a run of its own; what is in the file is `formats.batch_json`'s.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from asyncmirror.cli import stderr
+from asyncmirror.cli.gather import Gathered, Invocation
+from asyncmirror.cli.text import show_line, show_name
+from asyncmirror.errors import UsageError
+from asyncmirror.formats import batch_json
+from asyncmirror.formats.output import replacing
+from asyncmirror.plan.batches import Batch
+from asyncmirror.settings import format_size
+
+_LEFT = (1, 3)
+"""Exit codes of a run that went through to its end and left something, the worse first: see docs/exit-codes.md."""
+_MOST = 1000
+"""Batches in one go, unless told otherwise: those of a night."""
+
+
+def run(gathered: Gathered, invocation: Invocation, sync: Callable[[Invocation], int]) -> int:
+    """Mirror batches until there are no more, or so many are done; gives the exit code.
+
+    Args:
+        gathered: What was given: the queue, and where the source stands too.
+        invocation: The run of which each batch is a part.
+        sync: Runs one, and gives its exit code.
+
+    Raises:
+        UsageError: The file is no such file, or a path in it is not of the source.
+        OutputError: The file can't be written.
+        AsyncmirrorError: A run could not begin, or could not go on.
+    """
+    asked = gathered.sections["batches"]
+    if "file" not in asked:
+        raise UsageError("--max-batches belongs to --batches FILE")
+    queue = _Queue(asked["file"])
+    source = invocation.settings.source
+    roots = (source, Path(os.path.realpath(source)), *gathered.sections.get("mirror", {}).get("roots", ()))
+    place = _Place(asked["file"], roots, invocation.settings.subdirs)
+    parts = [(batch, [place.below(path) for path in batch.paths]) for batch in queue.pending]
+
+    def say(text: str) -> None:
+        if not invocation.output.quiet:
+            stderr.write([f"asyncmirror: {show_line(text)}"])
+
+    worst = 0
+    for number, (batch, below) in enumerate(parts[: asked.get("most", _MOST)], 1):
+        say(f"batch {number:,} of {len(parts):,}: {_told(batch, below)}")
+        there = [path for path in below if os.path.lexists(os.path.join(os.fsencode(source), path))]
+        if gone := len(below) - len(there):
+            say(f"{gone:,} of its paths are no longer there")
+        code = sync(_part(invocation, there)) if there else 0
+        if code and code not in _LEFT:
+            return code
+        code = code or (_LEFT[-1] if gone else 0)
+        worst = min((each for each in (worst, code) if each), default=0)
+        if not invocation.settings.dry_run:
+            queue.settle(batch, done=not code)
+    say(f"{len(queue.pending):,} batches are queued")
+    return worst
+
+
+def _part(invocation: Invocation, below: Sequence[bytes]) -> Invocation:
+    """The run of a batch. A path that is the root itself is a run over all of it."""
+    subdirs = () if b"" in below else tuple(map(os.fsdecode, below))
+    return replace(invocation, settings=replace(invocation.settings, subdirs=subdirs))
+
+
+def _told(batch: Batch, below: Sequence[bytes]) -> str:
+    """A batch for people."""
+    first = show_name(below[0] or b".")
+    more = f" and {len(below) - 1:,} more" if len(below) > 1 else ""
+    return f"{first}{more}" + ("" if batch.size is None else f", {format_size(batch.size)}")
+
+
+class _Place:
+    """Where the paths of a queue lie: they are absolute, and may be another mount's."""
+
+    def __init__(self, file: Path, roots: Iterable[Path], subdirs: Iterable[str]) -> None:
+        self._file = file
+        self._roots = [os.fsencode(root).rstrip(b"/") + b"/" for root in roots]
+        self._subdirs = [os.fsencode(subdir) + b"/" for subdir in subdirs]
+
+    def below(self, path: bytes) -> bytes:
+        """The path below the source.
+
+        Raises:
+            UsageError: It is not of the source, or not of the part of it that is asked for.
+        """
+        for root in self._roots:
+            if (path + b"/").startswith(root):
+                below = (path + b"/")[len(root) :].rstrip(b"/")
+                if self._subdirs and not any((below + b"/").startswith(subdir) for subdir in self._subdirs):
+                    break
+                return below
+        shown = os.fsdecode(path)
+        raise UsageError(
+            f"{shown!r} is not in what is mirrored", path=os.fspath(self._file), hint="make the batches of this tree"
+        )
+
+
+class _Queue:
+    """The file, and what it says by now."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        read = batch_json.read(path)
+        self._plain = not read.batches
+        self.pending = list(read.pending())
+        self._completed = dict.fromkeys(read.completed)
+        self._failed = dict.fromkeys(read.failed)
+
+    def settle(self, batch: Batch, *, done: bool) -> None:
+        """Say what became of a batch, and write that."""
+        self.pending.remove(batch)
+        for path in batch.paths:
+            self._failed.pop(path, None)
+        if done:
+            self._completed.update(dict.fromkeys(batch.paths))
+        else:
+            self._failed.update(dict.fromkeys(batch.paths))
+            self.pending.append(batch)
+        with replacing(self._path) as file:
+            batch_json.write(file, self.pending, self._completed, self._failed, plain=self._plain)

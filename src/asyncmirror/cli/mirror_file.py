@@ -1,0 +1,169 @@
+"""How a mirror file and a command line come together; and `asyncmirror init`, which writes one.
+
+Owns which file is meant, which of its roots is used, which part of the mirror, and which journal: the same whichever root that
+is. The file's options are given like flags, weaker than those and than variables. What stands in the file is
+`formats.mirror_toml`'s; what the options mean is `cli.options`'.
+"""
+
+import argparse
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from asyncmirror.cli import read, stderr
+from asyncmirror.cli.gather import Gathered, Given, from_environment, gather
+from asyncmirror.cli.options import BATCH, OPTIONS, Option
+from asyncmirror.cli.text import show_line
+from asyncmirror.engine.journals import default_journal
+from asyncmirror.errors import OutputError, UsageError
+from asyncmirror.formats import mirror_toml
+from asyncmirror.formats.mirror_template import TEMPLATE
+from asyncmirror.formats.mirror_toml import MirrorFile, Setting
+from asyncmirror.journal.writer import Belongs
+from asyncmirror.settings import Connection
+from asyncmirror.store.configured import configured_endpoint
+
+_ELSEWHERE = frozenset({"subdir", "remap", "journal", "dry-run"})
+"""Flags that have keys of their own in the file, or are no part of a mirror."""
+_TABLES: Mapping[str, tuple[Option, ...]] = {
+    **{name: OPTIONS[name] for name in ("connection", "objects", "selection", "behaviour")},
+    "limits": OPTIONS["tuning"],
+    "batch": tuple(option for option in BATCH if option.name in ("min-size", "max-size")),
+}
+
+
+class Meant(NamedTuple):
+    """What is asked, and of which mirror. `source` and `destination` as on a command line; None where they are not told."""
+
+    gathered: Gathered
+    source: str | None
+    destination: str | None
+
+
+def meant(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Meant:
+    """What a command line without a destination means: a release of the mirror file, or all of it.
+
+    Raises:
+        UsageError: The file can't be meant so.
+    """
+    given, options, variables = _given(arguments, environ)
+    gathered = gather(given, variables)
+    release: str | None = arguments.source
+    file = _file(gathered)
+    if file is None:
+        return Meant(gathered, release, None)
+    gathered = gather(given, variables, tuple(_givens(file, options)))
+    asked = dict(gathered.sections.get("settings", {}))
+    asked["remaps"] = (*file.remaps, *asked.get("remaps", ()))
+    asked["within"] = file.releases
+    if release is not None:
+        _check_release(file, release)
+        asked["subdirs"] = tuple(f"{release}/{subdir}" for subdir in asked.get("subdirs", ())) or (release,)
+    if "journal" not in asked:
+        asked["journal"] = file.journal or _journal(file, gathered)
+    mirror = {**gathered.sections.get("mirror", {}), "roots": file.roots}
+    gathered = gathered._replace(sections={**gathered.sections, "settings": asked, "mirror": mirror})
+    return Meant(gathered, os.fspath(_root(file, gathered)), str(file.destination))
+
+
+def tree(arguments: argparse.Namespace, environ: Mapping[str, str], name: str) -> tuple[Gathered, str]:
+    """What `batch` means by the name of a release: its directory, and the sizes that the mirror file aims at.
+
+    Raises:
+        UsageError: The file can't be meant so.
+    """
+    given, options, variables = _given(arguments, environ)
+    gathered = gather(given, variables)
+    file = None if os.path.lexists(name) else _file(gathered)
+    if file is None or name not in file.releases:
+        return gathered, name
+    return gather(given, variables, tuple(_givens(file, options))), os.fspath(_root(file, None) / name)
+
+
+def init(name: str) -> int:
+    """Write a mirror file to be filled in; gives the exit code.
+
+    Raises:
+        UsageError: There is a file of that name.
+        OutputError: It can't be written.
+    """
+    path = read.path(name)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(TEMPLATE)
+    except FileExistsError:
+        raise UsageError("it is there already", path=os.fspath(path), hint="edit it, or name another file") from None
+    except OSError as error:
+        raise OutputError(f"it can't be written: {error.strerror or error}", path=os.fspath(path)) from error
+    stderr.write([f"asyncmirror: {show_line(os.fspath(path))} is written: set root and bucket there, then asyncmirror sync"])
+    return 0
+
+
+def _given(
+    arguments: argparse.Namespace, environ: Mapping[str, str]
+) -> tuple[tuple[Given, ...], frozenset[Option], tuple[Given, ...]]:
+    """The flags, the command's options, and what the environment gives of those that a mirror has."""
+    groups: Mapping[str, tuple[Option, ...]] = arguments.options
+    options = frozenset(option for group in groups.values() for option in group)
+    # Of `batch`, the options that `sync` does not know have no variable.
+    ours = [option for group in groups.values() for option in group if option not in BATCH or option in _SYNC]
+    return arguments.given, options, from_environment(ours, environ)
+
+
+_SYNC = frozenset(option for group in OPTIONS.values() for option in group)
+
+
+def _file(gathered: Gathered) -> MirrorFile | None:
+    """The file named, or the one in the working directory."""
+    named = gathered.sections.get("mirror", {}).get("file")
+    if named is None and not os.path.lexists(mirror_toml.NAME):
+        return None
+    return mirror_toml.read(named or Path(mirror_toml.NAME).absolute())
+
+
+def _givens(file: MirrorFile, options: frozenset[Option]) -> Iterator[Given]:
+    """The file's options, as far as the command has them."""
+    for setting in file.options:
+        option = _option(file, setting)
+        if option in options:
+            for text in setting.texts:
+                yield Given(option, text, f"{file.path}: {setting.table}.{setting.name}")
+
+
+def _option(file: MirrorFile, setting: Setting) -> Option:
+    names = {option.name: option for option in _TABLES[setting.table] if option.name not in _ELSEWHERE}
+    option = names.get(setting.name)
+    if option is None:
+        hint = f"what may stand in [{setting.table}]: {', '.join(names)}"
+        raise UsageError(f"{setting.table}.{setting.name} is not known", path=os.fspath(file.path), hint=hint)
+    if len(setting.texts) != 1 and not option.joined:
+        raise UsageError(f"{setting.table}.{setting.name} is one value, no list", path=os.fspath(file.path))
+    return option
+
+
+def _check_release(file: MirrorFile, release: str) -> None:
+    if release not in file.releases:
+        there = f"it names {', '.join(file.releases)}" if file.releases else "it names none"
+        raise UsageError(
+            f"{release!r} is no release of the mirror: {there}",
+            path=os.fspath(file.path),
+            hint="correct it there, or give SOURCE and s3://BUCKET[/PREFIX]",
+        )
+
+
+def _root(file: MirrorFile, gathered: Gathered | None) -> Path:
+    """The root asked for, else the first that is there."""
+    wanted = None if gathered is None else gathered.sections.get("mirror", {}).get("root")
+    if wanted is not None and wanted not in file.roots:
+        hint = f"its root and aliases are {', '.join(map(os.fspath, file.roots))}"
+        raise UsageError(f"--root {os.fspath(wanted)!r} is not of the mirror", path=os.fspath(file.path), hint=hint)
+    return wanted or next((root for root in file.roots if os.path.isdir(root)), file.roots[0])
+
+
+def _journal(file: MirrorFile, gathered: Gathered) -> Path:
+    """Where the journal is kept: what there is of any of the roots, so that they may change places; else named by the first."""
+    endpoint = configured_endpoint(gathered.fill(Connection(), "connection"))
+    named = [os.fsencode(root).decode("utf-8", "backslashreplace") for root in file.roots]
+    places = [default_journal(Belongs(name, str(file.destination), endpoint)) for name in named]
+    return next((place for place in places if place.exists()), places[0])

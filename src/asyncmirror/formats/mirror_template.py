@@ -1,0 +1,54 @@
+"""The ``asyncmirror.toml`` that ``asyncmirror init`` writes. Owns the text: every key there is, with what it means."""
+
+TEMPLATE = """\
+# One mirror. `asyncmirror sync RELEASE` in this directory mirrors a release, `asyncmirror sync` all of them.
+
+# The tree. Where this mount is not there, the first of the aliases that is will do: they are mounts of one tree.
+root = "/data/public"
+# aliases = ["/mnt/public"]
+
+# Where to. What stands at ROOT/a/b becomes the object PREFIX/a/b.
+bucket = "my-bucket"
+# prefix = "public"
+
+# Directories of root. Without this line, the mirror is of all that is in root.
+# releases = ["edr", "dr1"]
+
+# Where the journal is kept, relative to this file. Without this line: below $XDG_STATE_HOME, or ~/.local/state.
+# journal = "mirror.sqlite"
+
+# Directories that releases share: what is in the first goes below the second, which is a path below PREFIX.
+[common]
+# "{release}/target" = "target"
+# "{release}/spectro/data" = "raw_spectro_data"
+
+# In the tables below, a key is a flag of `asyncmirror sync` without its dashes, and its value what would stand behind the flag;
+# true and false for flags without a value, a list for flags that may repeat. Flags and ASYNCMIRROR_... variables win.
+
+[selection]
+# exclude = ["*.tmp", "scratch/"]
+# symlinks = "skip"                # skip, follow or record
+
+[connection]
+# endpoint-url = "https://s3.example.org"
+# profile = "mirror"
+# region = "us-west-2"
+
+[objects]
+# storage-class = "STANDARD_IA"
+# sse = "AES256"
+# metadata = "project=desi"
+
+[limits]
+# concurrency = 64                 # requests at once
+# max-memory = "512MiB"
+# part-size = "16MiB"
+
+[behaviour]
+# secrets = "refuse"               # refuse, stop or off
+
+# What `asyncmirror batch RELEASE` aims at.
+[batch]
+# min-size = "10GB"
+# max-size = "1TB"
+"""

@@ -1,0 +1,277 @@
+"""What a command line means beside a mirror file; and a release mirrored through one mount and then through another."""
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from asyncmirror.cli import problems, release, status, sync, verify
+from asyncmirror.cli.gather import Gathered, Invocation
+from asyncmirror.cli.main import main
+from asyncmirror.formats.mirror_template import TEMPLATE
+from asyncmirror.settings import Remap, Rule, Settings, Verification
+from asyncmirror.testing import Credentials, S3Server, ServerConfig
+from tests.cli.test_end_to_end import Ended, end
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A mirror file in the working directory, its tree below it."""
+    for name in os.environ:
+        if name.startswith(("ASYNCMIRROR_", "AWS_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    for name in ("edr", "dr1"):
+        (tmp_path / "tree" / name / "target").mkdir(parents=True)
+    write(tmp_path)
+    return tmp_path
+
+
+def write(place: Path, more: str = "", root: str = "tree", aliases: str = "mount") -> None:
+    (place / "asyncmirror.toml").write_text(
+        f'root = "{place / root}"\naliases = ["{place / aliases}"]\nbucket = "box"\nprefix = "p"\nreleases = ["edr", "dr1"]\n'
+        f'{more}\n[common]\n"{{release}}/target" = "target"\n[connection]\nendpoint-url = "http://127.0.0.1:1"\n'
+    )
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """The settings of the syncs that were begun."""
+    found: list[Settings] = []
+
+    def run(invocation: Invocation, *_: object) -> int:
+        found.append(invocation.settings)
+        return 0
+
+    monkeypatch.setattr(sync, "run", run)
+    return found
+
+
+def refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    assert main(argv) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    return err
+
+
+BOTH = (Remap("edr/target", "target"), Remap("dr1/target", "target"))
+
+
+@pytest.mark.parametrize("command", ["sync", "adopt", "retry-failed"])
+@pytest.mark.parametrize(
+    ("argv", "subdirs"),
+    [
+        ([], ()),
+        (["dr1"], ("dr1",)),
+        (["dr1", "--subdir", "spectro/redux", "--subdir=target"], ("dr1/spectro/redux", "dr1/target")),
+        (["--subdir", "edr/target"], ("edr/target",)),
+    ],
+)
+def test_a_release_is_a_part_of_the_mirror(
+    mirror: Path, ran: list[Settings], command: str, argv: list[str], subdirs: tuple[str, ...]
+) -> None:
+    assert main([command, *argv]) == 0
+    (asked,) = ran
+    assert asked.source == mirror / "tree"
+    assert str(asked.destination) == "s3://box/p"
+    assert (asked.within, asked.subdirs, asked.remaps) == (("edr", "dr1"), subdirs, BOTH)
+    assert asked.connection.endpoint_url == "http://127.0.0.1:1"
+    assert asked.journal is not None
+    assert asked.journal.parent == mirror / "state/asyncmirror"
+
+
+def test_a_flag_beats_a_variable_and_that_beats_the_file(
+    mirror: Path, ran: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = (
+        '[limits]\nconcurrency = 1\nloops = 2\nreaders = 3\n[selection]\nexclude = ["c", "d"]\n[objects]\nmetadata = "a=1,b=1"'
+    )
+    (mirror / "asyncmirror.toml").write_text((mirror / "asyncmirror.toml").read_text() + tables)
+    monkeypatch.setenv("ASYNCMIRROR_CONCURRENCY", "10")
+    monkeypatch.setenv("ASYNCMIRROR_LOOPS", "20")
+    monkeypatch.setenv("ASYNCMIRROR_EXCLUDE", "b")
+    monkeypatch.setenv("ASYNCMIRROR_METADATA", "a=2")
+    argv = ["--concurrency", "100", "--exclude", "a", "--remap", "dr1/x=y", "--journal", str(mirror / "j"), "--root", "mount"]
+    (mirror / "mount").symlink_to("tree")
+    assert main(["sync", *argv]) == 0
+    (asked,) = ran
+    assert (asked.tuning.concurrency, asked.tuning.loops, asked.tuning.readers) == (100, 20, 3)
+    assert asked.rules == tuple(Rule(include=False, pattern=pattern) for pattern in "abcd")
+    assert asked.objects.metadata == {"a": "2", "b": "1"}
+    assert asked.remaps == (*BOTH, Remap("dr1/x", "y"))
+    assert (asked.journal, asked.source) == (mirror / "j", mirror / "mount")
+
+
+def test_where_a_destination_is_given_the_file_is_not_looked_at(
+    mirror: Path, ran: list[Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (mirror / "asyncmirror.toml").write_text("[")
+    assert main(["sync", "tree", "s3://other"]) == 0
+    assert (ran[0].within, ran[0].remaps, ran[0].journal) == ((), (), None)
+    assert "--config is for a mirror file" in refused(["sync", "tree", "s3://other", "--config", "x"], capsys)
+
+
+def test_the_file_may_be_elsewhere(mirror: Path, ran: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    assert main(["sync", "edr", "--config", str(mirror / "asyncmirror.toml")]) == 0
+    monkeypatch.setenv("ASYNCMIRROR_CONFIG", str(mirror / "asyncmirror.toml"))
+    assert main(["sync", "edr"]) == 0
+    assert ran[0] == ran[1]
+
+
+def test_the_journal_is_the_same_whichever_root_is_there_or_stands_first(mirror: Path, ran: list[Settings]) -> None:
+    assert main(["sync"]) == 0
+    os.rename(mirror / "tree", mirror / "mount")
+    assert main(["sync"]) == 0
+    assert ran[1].source == mirror / "mount"
+    assert ran[0].journal == ran[1].journal
+    assert ran[0].journal is not None
+    ran[0].journal.parent.mkdir(parents=True)
+    ran[0].journal.touch()
+    write(mirror, root="mount", aliases="tree")
+    assert main(["sync"]) == 0
+    assert ran[2].journal == ran[0].journal
+    write(mirror, 'journal = "j.sqlite"')
+    assert main(["sync"]) == 0
+    assert ran[3].journal == mirror / "j.sqlite"
+
+
+@pytest.mark.usefixtures("ran")
+@pytest.mark.parametrize(
+    ("argv", "tables", "says"),
+    [
+        (["sync", "dr2"], "", "'dr2' is no release of the mirror: it names edr, dr1"),
+        (["sync", "--root", "/"], "", "--root '/' is not of the mirror (its root and aliases are "),
+        (["sync", "--config", "none"], "", "can't be read: No such file"),
+        (["sync"], "[limits]\nspeed = 9", "limits.speed is not known (what may stand in [limits]: concurrency, loops"),
+        (["sync"], "[selection]\nremap = 'a=b'", "selection.remap is not known"),
+        (["sync"], "[limits]\nconcurrency = [1, 2]", "limits.concurrency is one value, no list"),
+        (["sync"], "[limits]\npart-size = 64", "asyncmirror.toml: limits.part-size: '64' is no size"),
+        (["sync"], "[limits]\nconcurrency = 0", "asyncmirror.toml: limits.concurrency is 0; it must be from 1"),
+        (["sync", "--remap", "edr/target=x"], "", "what is in 'edr/target' is remapped to 'target' and to 'x'"),
+        (["verify"], "[batch]\nsize = 1", "batch.size is not known"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line(
+    mirror: Path, argv: list[str], tables: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (mirror / "asyncmirror.toml").write_text((mirror / "asyncmirror.toml").read_text() + tables)
+    assert says in refused(argv, capsys)
+
+
+@pytest.mark.parametrize(
+    ("command", "says"), [("sync", "SOURCE and s3://BUCKET"), ("status", "--journal FILE"), ("verify", "asyncmirror init")]
+)
+def test_without_a_file_it_is_told_what_is_missing(
+    mirror: Path, command: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (mirror / "asyncmirror.toml").unlink()
+    assert says in refused([command], capsys)
+
+
+def test_what_asks_about_a_mirror_finds_its_journal(mirror: Path, ran: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def locate(gathered: Gathered, source: str | None, destination: str | None) -> int:
+        asked.append(status.locate(gathered, source, destination))
+        return 0
+
+    def look(verification: Verification, *_: object) -> int:
+        asked.append(verification.journal)
+        return 0
+
+    monkeypatch.setattr(status, "run", locate)
+    monkeypatch.setattr(problems, "run", locate)
+    monkeypatch.setattr(verify, "run", look)
+    assert main(["sync"]) == 0
+    os.rename(mirror / "tree", mirror / "elsewhere")  # neither root is there: the journal is all that is needed
+    assert [main([command]) for command in ("status", "problems", "verify")] == [0, 0, 0]
+    assert asked == [ran[0].journal] * 3
+
+
+def test_a_release_is_divided_at_the_sizes_that_the_file_aims_at(
+    mirror: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (mirror / "tree/dr1/x").write_bytes(bytes(3000))
+    (mirror / "tree/dr1/target/y").write_bytes(bytes(3000))
+    (mirror / "asyncmirror.toml").write_text(
+        (mirror / "asyncmirror.toml").read_text() + '[batch]\nmin-size = "0B"\nmax-size = "4KB"'
+    )
+    assert main(["batch", "dr1", "-q"]) == 0
+    assert json.loads(capfd.readouterr().out)["queued"] == [str(mirror / "tree/dr1/target"), str(mirror / "tree/dr1/x")]
+    assert main(["batch", "dr1", "-q", "--max-size", "8KB"]) == 0
+    assert json.loads(capfd.readouterr().out)["queued"] == [str(mirror / "tree/dr1")]
+    (mirror / "dr1").mkdir()
+    seen: list[str] = []
+
+    def divide(_: Gathered, tree: str) -> int:
+        seen.append(tree)
+        return 0
+
+    monkeypatch.setattr(release, "batch", divide)
+    assert main(["batch", "dr1"]) == 0
+    assert seen == ["dr1"]  # what is there is meant
+
+
+def test_init_writes_a_file_once(mirror: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "new.toml"]) == 0
+    assert (mirror / "new.toml").read_text() == TEMPLATE
+    assert "new.toml is written" in capsys.readouterr().err
+    assert "it is there already" in refused(["init"], capsys)
+    assert main(["init", "none/new.toml"]) == 4
+
+
+async def command(place: Path, url: str, state: str, *argv: str) -> Ended:
+    key = Credentials()
+    environ = {
+        "HOME": str(place),
+        "XDG_STATE_HOME": state,
+        "PATH": os.environ["PATH"],
+        "AWS_ACCESS_KEY_ID": key.access_key,
+        "AWS_SECRET_ACCESS_KEY": key.secret_key,
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "ASYNCMIRROR_NO_PROBE": "yes",
+        "ASYNCMIRROR_ENDPOINT_URL": url,
+    }
+    pipe = asyncio.subprocess.PIPE
+    return await end(
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "asyncmirror", *argv, "--json", env=environ, cwd=place, stdout=pipe, stderr=pipe
+        )
+    )
+
+
+async def test_a_release_goes_on_through_another_mount_of_the_tree(mirror: Path) -> None:
+    for name in ("edr/target/x", "edr/docs/y", "dr1/target/z", "dr1/spectro/w", "left/out"):
+        (mirror / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (mirror / "tree" / name).write_bytes(name.encode())
+    # pytest's own directories have names too long for the socket beside the journal.
+    with tempfile.TemporaryDirectory(prefix="am-") as state:
+        await _moved(mirror, state)
+
+
+async def _moved(mirror: Path, state: str) -> None:
+    async with S3Server(ServerConfig(buckets=("box",))) as server:
+        first = await command(mirror, server.url, state, "sync", "edr")
+        assert (first.code, sorted(server.objects("box"))) == (0, ["p/edr/docs/y", "p/target/x"])
+        os.rename(mirror / "tree", mirror / "mount")
+        sent = len(server.requests)
+        second = await command(mirror, server.url, state, "sync")
+        assert second.code == 0
+        assert {line["path"]: line["outcome"] for line in second.lines[:-1]} == {
+            "edr/target/x": "unchanged",
+            "edr/docs/y": "unchanged",
+            "dr1/target/z": "complete",
+            "dr1/spectro/w": "complete",
+        }
+        assert sum(request.op == "PutObject" for request in server.requests[sent:]) == 2
+        assert sorted(server.objects("box")) == ["p/dr1/spectro/w", "p/edr/docs/y", "p/target/x", "p/target/z"]
+        verified = await command(mirror, server.url, state, "verify", "--deep")
+        assert (verified.code, verified.summary["equal"]) == (0, 4)
