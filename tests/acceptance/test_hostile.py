@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -236,6 +237,9 @@ def test_links_that_are_recorded_are_empty_and_tell_their_target(hostile: Path, 
             assert metadata["symlink-target"] == os.readlink(hostile / key)
 
 
+YESTERDAY = time.time() - 86400
+
+
 def rclone(tree: Path, site: Site) -> list[str]:
     """The command line that compares tree and bucket by size and, where there is one, MD5."""
     remote = f":s3,provider=Other,env_auth,force_path_style,endpoint='{site.url}':{site.bucket}"
@@ -255,6 +259,8 @@ def test_peers_find_nothing_to_do(
     (tree / "日本語.txt").write_bytes(b"text")
     (tree / "empty.fits").write_bytes(b"")
     (tree / "large.bin").write_bytes(os.urandom(11 * MIB))
+    for path in tree.rglob("*"):
+        os.utime(path, (YESTERDAY, YESTERDAY))  # stores keep whole seconds: a file of this very second would seem newer
     program, *arguments = peer(tree, store.site)
     found = shutil.which(program, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     if found is None:

@@ -29,7 +29,8 @@ from tests.soak.warm import Warm
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_OPTIONS = ("--part-size", "5MiB", "--multipart-threshold", "8MiB", "--concurrency", "4")
+# A request that nobody answers is given up long before a run counts as hanging.
+_OPTIONS = ("--part-size", "5MiB", "--multipart-threshold", "8MiB", "--concurrency", "4", "--request-timeout", "10")
 _KILLED, _CANNOT_GO_ON = -9, 4
 _NAMES = [b"a", b"b%41", b"c\xff", b"d\n\x1b[2J", "é".encode(), b"x/y/z", b"x/y/w", b"e/f"]
 _CHANGES = ("rewrite", "grow", "truncate", "replace", "revert", "touch", "chmod", "rename", "delete", "close", "open")
