@@ -89,11 +89,14 @@ def early(fault: Fault, path: str, request_id: str) -> Reply:
     return Reply(error.status, (("Content-Type", "application/xml"),), error_document(error, path, request_id), error.code)
 
 
-def altered(reply: Reply, fault: Fault | None) -> Reply:
-    """The reply with what a fault leaves out of it or puts in its place."""
+def altered(reply: Reply, fault: Fault | None, *, head: bool) -> Reply:
+    """The reply with what a fault leaves out of it or puts in its place.
+
+    A HEAD's has no body to spoil: another length would be a lie about the object.
+    """
     if fault is not None and fault.kind is Kind.MISSING_ETAG:
         return reply.without("ETag")._replace(body=_ETAG.sub(b"", reply.body))
-    if fault is not None and fault.kind is Kind.GARBAGE_BODY:
+    if fault is not None and fault.kind is Kind.GARBAGE_BODY and not head:
         return reply._replace(body=b"<?xml version='1.0'?><Unfinished><Key>\x01" + b"]]>" * 20)
     return reply
 
@@ -119,7 +122,7 @@ def deliver(reply: Reply, fault: Fault | None, request_id: str, now: float, *, h
     """What is written and what becomes of the connection. `close`: it ends anyway, for the client asked so."""
     kind = fault.kind if fault is not None else None
     seconds = fault.seconds if fault is not None else 0.0
-    reply = altered(reply, fault)
+    reply = altered(reply, fault, head=head)
     shift = seconds if kind is Kind.CLOCK_SKEW else 0.0
     told = close or kind is Kind.CLOSE_TOLD
     data = serialize(reply, request_id, now + shift, head=head, close=told, chunked=kind is Kind.CHUNKED)
