@@ -14,5 +14,6 @@ from tests.soak.strict import strict
 def test_whatever_happens_in_whatever_order_the_promises_hold(tmp_path: Path) -> None:
     account, seed = Account(), secrets.randbits(32)
     with strict() as server:
-        play(server, account, tmp_path, seed, games=5, steps=12)
-    assert account.runs >= 5, f"seed {seed}"
+        while account.runs < 5:  # some games are all changes and no run
+            play(server, account, tmp_path, seed, games=5, steps=12)
+            seed += 1
