@@ -50,13 +50,13 @@ class Claims:
         rivals = self._remaps.rivals(directory)
         if rivals == Rivals():
             return {}
-        self._sent_again.update(_join(directory, name) for name in owners)
+        self._sent_again.update(queries.join(directory, name) for name in owners)
         found: dict[bytes, bytes] = {}
         for rival in (*rivals.before, *rivals.behind):
             recorded = self._recorded(rival, others)
             first = rival in rivals.before and self._exists(rival)
             for name in others:
-                path = _join(rival, name)
+                path = queries.join(rival, name)
                 if name in recorded or path in self._sent_again or (first and self._there(rival, name)):
                     found.setdefault(name, path)
         return found
@@ -80,7 +80,7 @@ class Claims:
 
     def _there(self, directory: bytes, name: bytes) -> bool:
         """Whether the source has a file there that a run would send. What can't be looked at may be one."""
-        if self._filters.excludes(_join(directory, name)):
+        if self._filters.excludes(queries.join(directory, name)):
             return False
         try:
             if self._symlinks is not Symlinks.FOLLOW:
@@ -93,7 +93,3 @@ class Claims:
             return stat.S_ISREG(self._beneath.status(parent, real_name or b".").st_mode)
         except OSError as error:
             return error.errno not in _NOT_THERE
-
-
-def _join(directory: bytes, name: bytes) -> bytes:
-    return directory + b"/" + name if directory else name

@@ -167,7 +167,8 @@ def totals(connection: sqlite3.Connection) -> dict[Outcome, Total]:
     return {outcome: total for outcome, total in found.items() if total.entries}
 
 
-def _join(directory: bytes, name: bytes) -> bytes:
+def join(directory: bytes, name: bytes) -> bytes:
+    """The path of an entry; an empty name is the directory's own."""
     return b"/".join(part for part in (directory, name) if part)
 
 
@@ -179,7 +180,7 @@ def unfinished(connection: sqlite3.Connection) -> Iterator[UnfinishedUpload]:
         " FROM upload u JOIN directory d ON d.id = u.directory ORDER BY d.path, u.name"
     )
     for directory, name, size, upload_id, confirmed in rows:
-        yield UnfinishedUpload(_join(directory, name), size, upload_id, confirmed)
+        yield UnfinishedUpload(join(directory, name), size, upload_id, confirmed)
 
 
 def problems(connection: sqlite3.Connection) -> Iterator[KnownProblem]:
@@ -190,7 +191,7 @@ def problems(connection: sqlite3.Connection) -> Iterator[KnownProblem]:
     )
     for directory, name, outcome, reason, retryable, *identity in rows:
         seen = None if identity[0] is None else Identity(0, *identity)
-        yield KnownProblem(_join(directory, name), Problem(seen, _outcome(outcome), reason, bool(retryable)))
+        yield KnownProblem(join(directory, name), Problem(seen, _outcome(outcome), reason, bool(retryable)))
 
 
 def holding(connection: sqlite3.Connection, path: bytes) -> Iterator[bytes]:
