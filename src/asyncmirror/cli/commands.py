@@ -1,12 +1,13 @@
 """Every sub-command, once: its name, its words, what stands without a flag, and which options it has.
 
-Owns the table. What a command does is `cli.main`'s to start; the options themselves are `cli.options`'.
+Owns the table. What a command does is `cli.main`'s to start; the options themselves are `cli.options`' and
+`cli.command_options`'.
 """
 
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
-from asyncmirror.cli.options import (
+from asyncmirror.cli.command_options import (
     ABORT,
     BATCH,
     BATCHES,
@@ -15,12 +16,11 @@ from asyncmirror.cli.options import (
     FIND,
     MIRROR,
     NO_WRITE,
-    OPTIONS,
     PLAN,
     TRUST_SIZE,
     VERIFY,
-    Option,
 )
+from asyncmirror.cli.options import OPTIONS, Option
 
 Options: TypeAlias = Mapping[str, tuple[Option, ...]]
 

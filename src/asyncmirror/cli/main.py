@@ -12,9 +12,10 @@ from typing import NoReturn, TypeAlias
 
 import asyncmirror
 from asyncmirror.cli import stdout
+from asyncmirror.cli.command_options import MIRROR
 from asyncmirror.cli.commands import COMMANDS, Options
 from asyncmirror.cli.gather import Gathered, Invocation, add_options, from_environment, gather
-from asyncmirror.cli.options import MIRROR, OPTIONS, Option
+from asyncmirror.cli.options import OPTIONS, Option
 from asyncmirror.cli.stderr import complain
 from asyncmirror.errors import AsyncmirrorError, UsageError
 

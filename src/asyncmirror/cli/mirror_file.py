@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asyncmirror.cli import read, stderr
+from asyncmirror.cli.command_options import BATCH
 from asyncmirror.cli.gather import Gathered, Given, from_environment, gather
-from asyncmirror.cli.options import BATCH, OPTIONS, Option
+from asyncmirror.cli.options import OPTIONS, Option
 from asyncmirror.cli.text import show_line
 from asyncmirror.engine.journals import default_journal
 from asyncmirror.errors import OutputError, UsageError
