@@ -8,10 +8,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import pytest
 
@@ -19,6 +19,7 @@ from asyncmirror.cli import sync
 from asyncmirror.cli.fold import Pace, State
 from asyncmirror.cli.gather import Invocation, Output
 from asyncmirror.cli.screen import Lines, Quiet, Screen
+from asyncmirror.cli.tap import Mirroring, Tap
 from asyncmirror.errors import BucketError
 from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary
 from asyncmirror.model import Outcome
@@ -234,6 +235,84 @@ def test_the_screen_is_closed_before_the_end_is_shown_whatever_happens() -> None
     with pytest.raises(BucketError):
         run(Script(fail), Recorded())
     assert calls == ["close", "end", "close"]
+
+
+class Recorder(Tap):
+    """Writes down what it is told."""
+
+    interval: ClassVar[float | None] = 0.01
+
+    def __init__(self) -> None:
+        self.calls: list[object] = []
+        self.looked = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self.calls.append("entered")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.calls.append(("left", kind))
+
+    async def opened(self, mirror: Mirroring) -> None:
+        assert isinstance(mirror, Script)
+        self.calls.append("opened")
+
+    def tell(self, event: Event) -> Awaitable[None] | None:
+        self.calls.append(type(event))
+        return self.waited(event) if event is OBJECT else None
+
+    async def waited(self, event: Event) -> None:
+        await asyncio.sleep(0)
+        self.calls.append(event)
+
+    async def look(self, progress: Progress) -> None:
+        assert progress.scanning
+        self.looked.set()
+
+    def stopping(self, *, at_once: bool) -> None:
+        self.calls.append(("stopping", at_once))
+
+
+def followed(*steps: Step, tap: Recorder | None = None, opening: Callable[[], object] = object) -> tuple[int, list[object]]:
+    tap = tap or Recorder()
+    return sync.run(Invocation(SETTINGS, Output()), Quiet(), Script(*steps, opening=opening), [tap]), tap.calls
+
+
+def test_a_tap_is_told_in_order_and_waited_for() -> None:
+    code, calls = followed(OBJECT, Notice("n"), kill(signal.SIGTERM), drained, kill(signal.SIGTERM), stopped)
+    assert code == 143
+    first = ["entered", "opened", Settled, OBJECT, Notice]
+    assert calls == [*first, ("stopping", False), ("stopping", True), Summary, ("left", None)]
+
+
+def test_a_tap_learns_of_what_ended_the_command() -> None:
+    tap = Recorder()
+
+    def fail() -> None:
+        raise BucketError("NoSuchBucket")
+
+    with pytest.raises(BucketError):
+        followed(tap=tap, opening=fail)
+    assert tap.calls == ["entered", ("left", BucketError)]
+
+
+def test_a_tap_looks_though_another_is_held_up() -> None:
+    class Held(Recorder):
+        async def look(self, progress: Progress) -> None:
+            await super().look(progress)
+            await free.wait()
+
+    async def looked_twice(_: Script) -> None:
+        async with asyncio.timeout(10):
+            for _turn in range(2):
+                tap.looked.clear()
+                await tap.looked.wait()
+        free.set()
+
+    free, tap = asyncio.Event(), Recorder()
+    assert sync.run(Invocation(SETTINGS, Output()), Quiet(), Script(OBJECT, looked_twice), [Held(), tap]) == 0
 
 
 def test_lines_come_at_their_interval(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,12 +10,14 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import ClassVar
 
 import orjson
 
+from asyncmirror.cli.tap import Tap
 from asyncmirror.cli.text import decode
-from asyncmirror.events import Event, Notice, Settled, Started, Summary, Unchanged
+from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary, Unchanged
 from asyncmirror.model import Outcome
 from asyncmirror.plan import keys
 
@@ -86,8 +88,10 @@ def dump(line: Mapping[str, object]) -> bytes:
         return json.dumps(line, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-class JsonLines:
+class JsonLines(Tap):
     """Writes lines to a file descriptor. `on_broken` is called once, when nobody reads any more or nothing can be written."""
+
+    interval: ClassVar[float | None] = 0.25
 
     def __init__(
         self, descriptor: int, on_broken: Callable[[OSError], None], clock: Callable[[], float] = time.monotonic
@@ -99,6 +103,17 @@ class JsonLines:
         self._written_at = clock()
         self._turn = asyncio.Lock()
         self.broken = False
+
+    def tell(self, event: Event) -> Awaitable[None] | None:
+        """Keep an event's lines; the run waits for them to be written where they are many, and at its end."""
+        self.add(event)
+        # What a notice says may be told only once.
+        return self.flush() if self.due or isinstance(event, Notice | Summary) else None
+
+    async def look(self, progress: Progress) -> None:  # noqa: ARG002  lines wait for a time, whatever the gauges say
+        """Write lines that have waited."""
+        if self.due:
+            await self.flush()
 
     def add(self, event: Event) -> None:
         """Keep an event's lines until they are written."""

@@ -1,0 +1,67 @@
+"""What follows a run for people: the screen, and the list of what a dry run would send.
+
+Owns what is known so far, for the screen to show, and that a terminal that is held or gone is no reason to hold up a run. How
+it looks is `cli.screen`'s.
+"""
+
+import asyncio
+import contextlib
+import sys
+from types import TracebackType
+from typing import ClassVar
+
+from asyncmirror.cli.fold import Pace, State, fold
+from asyncmirror.cli.screen import Screen
+from asyncmirror.cli.tap import Tap
+from asyncmirror.cli.text import show_name
+from asyncmirror.events import Event, Progress, Settled
+from asyncmirror.model import Outcome
+
+
+class Shown(Tap):
+    """Shows a run on a screen. `state` is what is known so far."""
+
+    interval: ClassVar[float | None] = 0.25
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._pace = Pace()
+        self.state = State()
+
+    def tell(self, event: Event) -> None:
+        """Keep it for the next look."""
+        self.state = fold(self.state, event)
+
+    async def look(self, progress: Progress) -> None:
+        """Show how far it is."""
+        self._pace = self._pace.observe(progress)
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(self._screen.refresh, self.state, progress, self._pace)
+
+    def say(self, text: str) -> None:
+        """Say one thing at once."""
+        self._screen.say(text)
+
+    def stopping(self, *, at_once: bool) -> None:
+        """Say so, or leave the terminal as it was: the next signal kills."""
+        if at_once:
+            self._screen.close()
+        else:
+            self._screen.say("stopping: finishing what is in flight; again to stop at once")
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Show what came of it."""
+        self._screen.close()
+        if error is None:
+            self._screen.end(self.state)
+
+
+class Listing(Tap):
+    """What a dry run, or the run after one that adopts, would send, a line each on stdout: that is what it is asked for."""
+
+    def tell(self, event: Event) -> None:
+        """Write it if it is one."""
+        if isinstance(event, Settled) and event.outcome is Outcome.PENDING:
+            sys.stdout.write(f"({event.reason}) {show_name(event.path)}\n")

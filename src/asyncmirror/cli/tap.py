@@ -1,0 +1,65 @@
+"""Who follows a run while it goes on: the screen, the JSON lines, a log, a supervisor, somebody who is to be told.
+
+Owns the one form that all of them have, and what they may know of the engine. When which of its methods is called, `cli.sync`
+decides. Knows no follower.
+"""
+
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import ClassVar, Protocol, Self
+
+from asyncmirror.events import Event, Progress
+
+
+class Mirroring(Protocol):
+    """What is needed of `engine.mirror.Mirror`."""
+
+    def run(self) -> AsyncIterator[Event]:
+        """Do it; the last event is a `Summary`."""
+        ...
+
+    def drain(self) -> None:
+        """Finish what is in flight."""
+        ...
+
+    def stop(self) -> None:
+        """End at once."""
+        ...
+
+    def progress(self) -> Progress:
+        """The gauges now."""
+        ...
+
+
+class Tap(AbstractAsyncContextManager["Tap"]):
+    """A follower; this one pays no heed to anything, and each overrides what it needs.
+
+    Entered before the mirror is opened and left after it is closed: an error that `__aexit__` is given ends the command.
+    All is called on the event loop. What may wait for somebody (a terminal, a pipe, a network) waits in a thread or in what
+    `tell` gives: a follower that is held up must not hold up the requests, nor another follower's looks.
+    """
+
+    interval: ClassVar[float | None] = None
+    """Seconds between two looks at the gauges; None: it never looks."""
+
+    async def __aenter__(self) -> Self:
+        """Get ready."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Say the last of it, and let go of what is held."""
+
+    async def opened(self, mirror: Mirroring) -> None:
+        """The journal is open and the store answered. Called once, before the first event."""
+
+    def tell(self, event: Event) -> Awaitable[None] | None:
+        """Something happened. Called some 10,000 times a second; what it gives is awaited before the next event is told."""
+
+    async def look(self, progress: Progress) -> None:
+        """The gauges at this moment. Called every `interval` while the mirror is open, the next after this one is done."""
+
+    def stopping(self, *, at_once: bool) -> None:
+        """A signal ends it: what is in flight is finished, or (the second one) not even that."""
