@@ -41,6 +41,10 @@ class Outcome(IntEnum):
     ADOPTED = 9  # found in the bucket and proven equal, not sent
 
 
+PROBLEMS = frozenset({Outcome.CHANGED, Outcome.UNREADABLE, Outcome.UNSUPPORTED, Outcome.REFUSED, Outcome.FAILED})
+"""Outcomes that a person should look at."""
+
+
 class Visibility(Enum):
     """Who may read what is in a bucket, as far as the store tells."""
 

@@ -3,9 +3,10 @@ from functools import reduce
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncmirror.cli.fold import PROBLEMS, PROBLEMS_KEPT, Pace, Rate, State, average, fold, remaining
+from asyncmirror.cli.fold import PROBLEMS_KEPT, State, fold
 from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary, Transfer, Unchanged
-from asyncmirror.model import Outcome
+from asyncmirror.model import PROBLEMS, Outcome
+from asyncmirror.rates import Pace, Rate, average, remaining
 
 STARTED = Started("/src", "s3://bucket", "/j.db", resumed=False)
 SUMMARY = Summary({}, {}, 0, 0, 0, 1.0, 0)

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from asyncmirror.cli import screen
-from asyncmirror.cli.fold import Pace, State
+from asyncmirror.cli.fold import State
 from asyncmirror.cli.gather import Output
 from asyncmirror.cli.live import Live
 from asyncmirror.events import Progress, Settled, Started, Summary, Transfer
 from asyncmirror.model import Outcome
+from asyncmirror.rates import Pace
 
 NAME = b"dir/\x1b[31m[red]\xff\n\xe2\x80\xae"
 STATE = State(Started("/src", "s3://bucket", "/j", resumed=False), ("a notice \x1b[2J",))

@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from asyncmirror.cli.fold import Pace, State
+from asyncmirror.cli.fold import State
 from asyncmirror.cli.picture import fit, picture
 from asyncmirror.events import Flight, Progress, Started, Transfer
 from asyncmirror.model import Outcome
+from asyncmirror.rates import Pace
 
 STARTED = Started("/global/cfs/cdirs/desi/public/dr1/spectro/redux/iron", "s3://desidata/dr1", "/j.db", resumed=False)
 

@@ -1,9 +1,10 @@
 import pytest
 
 from asyncmirror.cli import report
-from asyncmirror.cli.fold import Pace, State
+from asyncmirror.cli.fold import State
 from asyncmirror.events import Progress, Settled, Started, Summary
 from asyncmirror.model import Outcome
+from asyncmirror.rates import Pace
 
 STARTED = Started("/src", "s3://bucket", "/var/j x.db", resumed=True)
 PROBLEM = Settled(b"a\n\xff[red]", "", Outcome.UNREADABLE, 0, "EACCES\x1b[2J")

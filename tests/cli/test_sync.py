@@ -16,13 +16,14 @@ from typing import ClassVar, Self
 import pytest
 
 from asyncmirror.cli import sync
-from asyncmirror.cli.fold import Pace, State
+from asyncmirror.cli.fold import State
 from asyncmirror.cli.gather import Invocation, Output
 from asyncmirror.cli.screen import Lines, Quiet, Screen
 from asyncmirror.cli.tap import Mirroring, Tap
 from asyncmirror.errors import BucketError
 from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary
 from asyncmirror.model import Outcome
+from asyncmirror.rates import Pace
 from asyncmirror.settings import Destination, Settings
 
 SETTINGS = Settings(Path("/tmp"), Destination("bucket"))

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from asyncmirror.cli.text import show_line
 from asyncmirror.plan import keys
 from asyncmirror.settings import MIB
 from asyncmirror.testing import Fault, FaultPlan, Kind
+from asyncmirror.text import show_line
 from tests.acceptance.command import Run, sync
 from tests.soak import record
 from tests.soak.account import DONE, Account

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from asyncmirror.cli import stderr
 from asyncmirror.cli.gather import Gathered, Invocation
-from asyncmirror.cli.text import show_line, show_name
 from asyncmirror.errors import UsageError
 from asyncmirror.formats import batch_json
 from asyncmirror.formats.output import replacing
 from asyncmirror.plan.batches import Batch
 from asyncmirror.settings import format_size
+from asyncmirror.text import show_line, show_name
 
 _LEFT = (1, 3)
 """Exit codes of a run that went through to its end and left something, the worse first: see docs/exit-codes.md."""

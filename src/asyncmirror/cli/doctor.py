@@ -17,12 +17,12 @@ from asyncmirror.cli import read, stdout
 from asyncmirror.cli.gather import Gathered
 from asyncmirror.cli.json_lines import dump
 from asyncmirror.cli.logs import Redactor
-from asyncmirror.cli.text import show_line
 from asyncmirror.doctor.examine import examine
 from asyncmirror.doctor.finding import Finding, Level, exit_code
 from asyncmirror.doctor.question import Question
 from asyncmirror.errors import UsageError
 from asyncmirror.settings import Connection, Destination, ObjectOptions, Tuning
+from asyncmirror.text import show_line
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "bold red"}
 _NARROWEST = 40

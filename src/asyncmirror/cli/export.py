@@ -19,7 +19,6 @@ from asyncmirror.cli import read, stderr, stdout
 from asyncmirror.cli.fold import PROBLEMS_KEPT
 from asyncmirror.cli.gather import Gathered
 from asyncmirror.cli.status import locate
-from asyncmirror.cli.text import show_line, show_name
 from asyncmirror.engine.journals import belongs
 from asyncmirror.errors import JournalError, OutputError, UsageError
 from asyncmirror.formats import inventory, rows, sidecars
@@ -31,6 +30,7 @@ from asyncmirror.plan.remap import Remaps
 from asyncmirror.settings import Connection, Destination
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.source.filesystem import threads
+from asyncmirror.text import show_line, show_name
 
 INCOMPLETE = 3
 _NOWHERE = frozenset({b"", b".", b".."})

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from asyncmirror.cli import report, stderr, stdout
-from asyncmirror.cli.fold import PROBLEMS, PROBLEMS_KEPT
+from asyncmirror.cli.fold import PROBLEMS_KEPT
 from asyncmirror.cli.gather import Gathered, Output
 from asyncmirror.cli.json_lines import dump
 from asyncmirror.engine.forecast import Forecast, Forecaster
 from asyncmirror.errors import UsageError
 from asyncmirror.events import Settled
-from asyncmirror.model import Outcome
+from asyncmirror.model import PROBLEMS, Outcome
 from asyncmirror.plan.estimate import Bin, Prices, monthly
 from asyncmirror.settings import KIB, format_size
 

@@ -16,10 +16,10 @@ from typing import ClassVar
 import orjson
 
 from asyncmirror.cli.tap import Tap
-from asyncmirror.cli.text import decode
 from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary, Unchanged
 from asyncmirror.model import Outcome
 from asyncmirror.plan import keys
+from asyncmirror.text import decode
 
 _PIECE = 64 << 10
 """Bytes gathered before they are written: a pipe's usual capacity."""

@@ -11,10 +11,11 @@ from rich.live import Live as Region
 from rich.text import Text
 
 from asyncmirror.cli import report
-from asyncmirror.cli.fold import Pace, State
+from asyncmirror.cli.fold import State
 from asyncmirror.cli.picture import picture
-from asyncmirror.cli.text import show_line
 from asyncmirror.events import Progress
+from asyncmirror.rates import Pace
+from asyncmirror.text import show_line
 
 _STYLES = {"": "", "head": "bold", "problem": "red"}
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from asyncmirror.cli import stderr
 from asyncmirror.cli.gather import Output
-from asyncmirror.cli.text import show_line
+from asyncmirror.text import show_line
 
 _INTERVAL = 10.0
 """Seconds between two lines where stderr is no terminal."""

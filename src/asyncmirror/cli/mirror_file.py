@@ -15,7 +15,6 @@ from asyncmirror.cli import read, stderr
 from asyncmirror.cli.command_options import BATCH
 from asyncmirror.cli.gather import Gathered, Given, from_environment, gather
 from asyncmirror.cli.options import OPTIONS, Option
-from asyncmirror.cli.text import show_line
 from asyncmirror.engine.journals import default_journal
 from asyncmirror.errors import OutputError, UsageError
 from asyncmirror.formats import mirror_toml
@@ -24,6 +23,7 @@ from asyncmirror.formats.mirror_toml import MirrorFile, Setting
 from asyncmirror.journal.writer import Belongs
 from asyncmirror.settings import Connection
 from asyncmirror.store.configured import configured_endpoint
+from asyncmirror.text import show_line
 
 _ELSEWHERE = frozenset({"subdir", "remap", "journal", "dry-run"})
 """Flags that have keys of their own in the file, or are no part of a mirror."""

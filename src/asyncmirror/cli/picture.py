@@ -10,12 +10,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from asyncmirror.cli.fold import Pace, Rate, State, average, remaining
+from asyncmirror.cli.fold import State
 from asyncmirror.cli.report import duration, left, problem_count, throttled
-from asyncmirror.cli.text import show_line, show_name
 from asyncmirror.events import Progress, Transfer
 from asyncmirror.model import Outcome
+from asyncmirror.rates import Pace, Rate, average, remaining
 from asyncmirror.settings import format_size
+from asyncmirror.text import show_line, show_name
 
 _SLOWEST = 5
 _FIXED_LINES = 13

@@ -8,9 +8,9 @@ from asyncmirror.cli.gather import Gathered
 from asyncmirror.cli.json_lines import dump
 from asyncmirror.cli.report import problem
 from asyncmirror.cli.status import locate
-from asyncmirror.cli.text import decode
 from asyncmirror.engine.status import Trouble, read_status
 from asyncmirror.events import Settled
+from asyncmirror.text import decode
 
 
 def run(gathered: Gathered, source: str | None, destination: str | None) -> int:

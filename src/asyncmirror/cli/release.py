@@ -19,7 +19,6 @@ from typing import BinaryIO
 from asyncmirror.cli import read, report, stderr, stdout
 from asyncmirror.cli.fold import PROBLEMS_KEPT
 from asyncmirror.cli.gather import Gathered, Output
-from asyncmirror.cli.text import show_line, show_name
 from asyncmirror.engine.crawl import Crawl, Totals
 from asyncmirror.errors import UsageError
 from asyncmirror.events import Settled
@@ -31,6 +30,7 @@ from asyncmirror.plan.batches import Batch, Limits, divide
 from asyncmirror.plan.largest import Large, largest
 from asyncmirror.plan.outline import Kind, Step
 from asyncmirror.settings import Symlinks, format_size
+from asyncmirror.text import show_line, show_name
 
 _INTERVAL = 10.0
 """Seconds between two lines that say how far a crawl is."""

@@ -7,11 +7,12 @@ import shlex
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from asyncmirror.cli.fold import PROBLEMS, Pace, Rate, State, average, remaining
-from asyncmirror.cli.text import show_line, show_name
+from asyncmirror.cli.fold import State
 from asyncmirror.events import Flight, Progress, Settled, Summary
-from asyncmirror.model import Outcome
+from asyncmirror.model import PROBLEMS, Outcome
+from asyncmirror.rates import Pace, Rate, average, remaining
 from asyncmirror.settings import format_size
+from asyncmirror.text import show_line, show_name
 
 _MINUTE = 60
 _HOUR = 3600

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from asyncmirror.cli import report, stderr
-from asyncmirror.cli.fold import Pace, State
+from asyncmirror.cli.fold import State
 from asyncmirror.cli.gather import Output
-from asyncmirror.cli.text import show_line
 from asyncmirror.events import Progress
+from asyncmirror.rates import Pace
+from asyncmirror.text import show_line
 
 _INTERVAL = 10.0
 """Seconds between two lines where stderr is no terminal."""

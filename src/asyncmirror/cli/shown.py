@@ -10,12 +10,13 @@ import sys
 from types import TracebackType
 from typing import ClassVar
 
-from asyncmirror.cli.fold import Pace, State, fold
+from asyncmirror.cli.fold import State, fold
 from asyncmirror.cli.screen import Screen
 from asyncmirror.cli.tap import Tap
-from asyncmirror.cli.text import show_name
 from asyncmirror.events import Event, Progress, Settled
 from asyncmirror.model import Outcome
+from asyncmirror.rates import Pace
+from asyncmirror.text import show_name
 
 
 class Shown(Tap):

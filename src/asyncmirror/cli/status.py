@@ -10,16 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from asyncmirror.cli import read, stdout
-from asyncmirror.cli.fold import PROBLEMS, PROBLEMS_KEPT
+from asyncmirror.cli.fold import PROBLEMS_KEPT
 from asyncmirror.cli.gather import Gathered
 from asyncmirror.cli.json_lines import dump
 from asyncmirror.cli.report import duration, problem, table
-from asyncmirror.cli.text import decode, show_line, show_name
 from asyncmirror.engine.journals import belongs, default_journal
 from asyncmirror.engine.status import Status, read_status
 from asyncmirror.errors import UsageError
 from asyncmirror.events import Settled
+from asyncmirror.model import PROBLEMS
 from asyncmirror.settings import Connection, Destination, format_size
+from asyncmirror.text import decode, show_line, show_name
 
 
 def run(gathered: Gathered, source: str | None, destination: str | None) -> int:

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterable
 
-from asyncmirror.cli.text import show_line
+from asyncmirror.text import show_line
 
 
 def write(lines: Iterable[str]) -> None:

@@ -18,12 +18,12 @@ from asyncmirror.cli.gather import Gathered, Output
 from asyncmirror.cli.json_lines import dump
 from asyncmirror.cli.meter import Meter
 from asyncmirror.cli.report import duration
-from asyncmirror.cli.text import decode, show_line, show_name
 from asyncmirror.engine.journals import belongs, default_journal, journals_of
 from asyncmirror.errors import UsageError
 from asyncmirror.journal.writer import Belongs
 from asyncmirror.settings import Connection, Destination, ObjectOptions, Tuning, Verification, format_size
 from asyncmirror.store.configured import configured_endpoint
+from asyncmirror.text import decode, show_line, show_name
 
 _REFRESH = 0.25
 _PIECE = 64 << 10
