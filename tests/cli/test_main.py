@@ -141,7 +141,7 @@ def test_json_without_a_stdout_is_refused(monkeypatch: pytest.MonkeyPatch, capsy
 def test_what_is_no_terminal_gets_lines_or_nothing(flags: list[str], kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen: list[object] = []
 
-    def run(_: object, chosen_screen: object, __: object) -> int:
+    def run(_: object, chosen_screen: object, *__: object) -> int:
         chosen.append(chosen_screen)
         return 0
 
