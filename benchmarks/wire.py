@@ -25,7 +25,8 @@ import uvloop
 
 from asyncmirror import checksum
 from asyncmirror.model import Algorithm, Properties
-from asyncmirror.settings import GIB, KIB, MIB, Connection, ObjectOptions
+from asyncmirror.settings import Connection, ObjectOptions
+from asyncmirror.sizes import GIB, KIB, MIB
 from asyncmirror.store.s3 import S3Store
 from asyncmirror.store.session import Credentials, Endpoint
 from asyncmirror.store.wire.plane import Wire

@@ -3,7 +3,8 @@ import pytest
 import asyncmirror
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.errors import UsageError
-from asyncmirror.settings import Destination, ObjectOptions, Settings, Tuning, format_size, parse_size
+from asyncmirror.settings import Destination, ObjectOptions, Settings, Tuning
+from asyncmirror.sizes import format_size, parse_size
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,9 @@ def test_a_malformed_destination_is_a_usage_error(text: str) -> None:
         Destination.parse(text)
 
 
-@pytest.mark.parametrize(("name", "value"), [("concurrency", 0), ("part_size", 1 << 20), ("max_attempts", 0)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("concurrency", 0), ("part_size", 1 << 20), ("max_attempts", 0), ("max_requests_per_second", -1)]
+)
 def test_a_setting_out_of_bounds_names_its_flag(name: str, value: int) -> None:
     with pytest.raises(UsageError, match="--" + name.replace("_", "-")):
         Tuning(**{name: value})

@@ -15,7 +15,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import IO, NoReturn
 
-from asyncmirror.settings import MIB, Tuning, format_size
+from asyncmirror.settings import Tuning
+from asyncmirror.sizes import MIB, format_size
 from demonstration.evidence import Resent, compare, read_journal, regular_files, sent_again
 from demonstration.processes import DemoError, Run, Server, child, half_done, sync, sync_and_kill
 from demonstration.tree import make_tree

@@ -14,10 +14,8 @@ from urllib.parse import urlsplit
 
 from asyncmirror.errors import UsageError
 from asyncmirror.model import Algorithm
+from asyncmirror.sizes import GIB, MIB, format_size
 
-KIB = 1 << 10
-MIB = 1 << 20
-GIB = 1 << 30
 MIN_PART_SIZE = 5 * MIB
 """S3's least size of a part that is not the last."""
 MAX_PART_SIZE = 5 * GIB
@@ -25,8 +23,6 @@ MAX_PART_SIZE = 5 * GIB
 
 _SIZES = frozenset({"part_size", "multipart_threshold", "max_memory"})
 _OWN_METADATA = frozenset({"mtime", "asyncmirror-nonce", "symlink-target"})
-_SIZE = re.compile(r"(\d{1,30}(?:\.\d{1,30})?)\s*([KMGT]?)(i?)(B?)", re.IGNORECASE | re.ASCII)
-_POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 # AWS, "Bucket naming rules", and what compatible stores allow beyond them (upper case, underscores: Ceph RGW).
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
@@ -264,30 +260,3 @@ class Verification:
     sidecars: bool = False  # hold the checksum files beside the data against it
     repair: bool = False  # have the next sync send what is missing or different
     ignore_extra: bool = False  # what the journal does not know is nobody's fault
-
-
-def parse_size(text: str) -> int:
-    """Read a size with its unit, ``64MiB``, ``64M`` (both 1024-based, as aws-cli and s5cmd do) or ``64MB`` (1000-based).
-
-    Returns:
-        The size in bytes.
-
-    Raises:
-        UsageError: It is no size, or has no unit.
-    """
-    match = _SIZE.fullmatch(text.strip())
-    if match is None or not (match[2] or match[4]):
-        raise UsageError(f"{text!r} is no size", hint="write a number with its unit, such as 64MiB or 5GB")
-    base = 1000 if match[4] and match[2] and not match[3] else 1024
-    return int(float(match[1]) * base ** _POWER[match[2].lower()])
-
-
-def format_size(size: float) -> str:
-    """A size in bytes for people: ``512 B``, ``64 MiB``, ``1.5 TiB``."""
-    value = float(size)
-    units = ["PiB", "TiB", "GiB", "MiB", "KiB", "B"]
-    while value >= KIB and len(units) > 1:
-        value /= KIB
-        units.pop()
-    unit = units[-1]
-    return f"{value:.0f} {unit}" if value >= 100 or value == int(value) else f"{value:.1f} {unit}"  # noqa: PLR2004

@@ -10,7 +10,7 @@ from asyncmirror.cli import forecast
 from asyncmirror.cli.forecast import histogram
 from asyncmirror.cli.main import main
 from asyncmirror.plan.estimate import Bin
-from asyncmirror.settings import KIB, MIB
+from asyncmirror.sizes import KIB, MIB
 from tests.engine.house import PART, House
 from tests.engine.test_mirror import stop_within_an_upload
 

@@ -11,7 +11,8 @@ from asyncmirror.cli.main import parser
 from asyncmirror.cli.options import OPTIONS, Option
 from asyncmirror.errors import UsageError
 from asyncmirror.model import Algorithm
-from asyncmirror.settings import MIB, Connection, ObjectOptions, Remap, Rule, Secrets, Settings, Stubs, Symlinks, Tuning
+from asyncmirror.settings import Connection, ObjectOptions, Remap, Rule, Secrets, Settings, Stubs, Symlinks, Tuning
+from asyncmirror.sizes import MIB
 
 ALL = [option for group in OPTIONS.values() for option in group]
 SWITCHES = [option for option in ALL if not option.metavar]

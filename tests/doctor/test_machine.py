@@ -6,7 +6,8 @@ import pytest
 
 from asyncmirror.doctor import machine
 from asyncmirror.doctor.finding import Finding, Level
-from asyncmirror.settings import GIB, MIB, Tuning
+from asyncmirror.settings import Tuning
+from asyncmirror.sizes import GIB, MIB
 
 
 class Fake:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.events import Event, Settled, Summary, Unchanged
 from asyncmirror.model import Algorithm, Body, Checksum, Outcome, Properties, Receipt, RemoteObject, RemoteUpload, Stored
-from asyncmirror.settings import MIB, Destination, Settings, Tuning
+from asyncmirror.settings import Destination, Settings, Tuning
+from asyncmirror.sizes import MIB
 from asyncmirror.store.memory import MemoryStore
 
 PART = 5 * MIB

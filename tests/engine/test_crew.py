@@ -12,7 +12,8 @@ from asyncmirror.engine.frames import Frames
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.events import Event, Settled, Summary
 from asyncmirror.model import Outcome
-from asyncmirror.settings import MIB, Connection, Destination, ObjectOptions, Settings, Tuning
+from asyncmirror.settings import Connection, Destination, ObjectOptions, Settings, Tuning
+from asyncmirror.sizes import MIB
 from asyncmirror.testing import S3Server, ServerConfig
 from tests.engine.house import Ran
 

@@ -8,7 +8,8 @@ import pytest
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.errors import UsageError
 from asyncmirror.model import Outcome
-from asyncmirror.settings import MIB, ObjectOptions
+from asyncmirror.settings import ObjectOptions
+from asyncmirror.sizes import MIB
 from asyncmirror.testing import Fault, FaultPlan, Kind, S3Server, StoredObject
 from asyncmirror.testing.profiles import RGW, STORAGEGRID, STRICT
 from tests.engine.house import Ran

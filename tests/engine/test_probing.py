@@ -12,7 +12,8 @@ from asyncmirror.engine import probing
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.events import Notice
 from asyncmirror.model import Outcome
-from asyncmirror.settings import MIB, Connection, Destination, Settings, Tuning
+from asyncmirror.settings import Connection, Destination, Settings, Tuning
+from asyncmirror.sizes import MIB
 from asyncmirror.store.probe.scratch import Asking
 from asyncmirror.store.wire.answer import Answer
 from asyncmirror.store.wire.request import Request

@@ -13,7 +13,8 @@ from asyncmirror.engine.mirror import Mirror
 from asyncmirror.engine.status import read_status
 from asyncmirror.events import Event, Notice
 from asyncmirror.model import Outcome, Visibility
-from asyncmirror.settings import MIB, Connection, Destination, Secrets, Settings, Symlinks, Tuning
+from asyncmirror.settings import Connection, Destination, Secrets, Settings, Symlinks, Tuning
+from asyncmirror.sizes import MIB
 from asyncmirror.testing import Access, S3Server, ServerConfig
 from tests.engine.house import PART, House, Ran
 

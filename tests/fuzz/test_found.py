@@ -19,7 +19,8 @@ from asyncmirror.journal.schema import connect
 from asyncmirror.journal.writer import Belongs, Journal
 from asyncmirror.model import Algorithm, Checksum
 from asyncmirror.plan.filters import Filters
-from asyncmirror.settings import Connection, ObjectOptions, Rule, parse_size
+from asyncmirror.settings import Connection, ObjectOptions, Rule
+from asyncmirror.sizes import parse_size
 from asyncmirror.store.s3 import S3Store
 from asyncmirror.store.session import open_session
 from asyncmirror.store.wire.document import parse

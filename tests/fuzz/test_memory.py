@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from asyncmirror.errors import ConnectionFaultError, StoreError
-from asyncmirror.settings import MIB, Connection, ObjectOptions
+from asyncmirror.settings import Connection, ObjectOptions
+from asyncmirror.sizes import MIB
 from asyncmirror.store.s3 import S3Store
 from asyncmirror.store.wire.document import parse
 from tests.fuzz.target import limited

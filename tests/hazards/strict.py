@@ -7,7 +7,8 @@ from pathlib import Path
 
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.events import Event
-from asyncmirror.settings import MIB, Connection, Destination, Settings, Tuning
+from asyncmirror.settings import Connection, Destination, Settings, Tuning
+from asyncmirror.sizes import MIB
 from asyncmirror.testing import Fault, FaultPlan, Kind, LoggedRequest, S3Server
 from tests.engine.house import Ran
 

@@ -13,7 +13,7 @@ from asyncmirror.engine.mirror import Mirror
 from asyncmirror.events import Event, Notice, Summary
 from asyncmirror.journal import writer
 from asyncmirror.model import Outcome
-from asyncmirror.settings import MIB
+from asyncmirror.sizes import MIB
 from asyncmirror.source import filesystem
 from tests.acceptance.command import Runner, Site, sync
 from tests.acceptance.evidence import regular_files, wrong

@@ -14,7 +14,7 @@ from asyncmirror.engine.mirror import Mirror
 from asyncmirror.events import Summary
 from asyncmirror.model import Body, Checksum, Outcome, Properties, Stored
 from asyncmirror.plan.parts import MAX_PARTS, part_size, parts
-from asyncmirror.settings import MIB
+from asyncmirror.sizes import MIB
 from asyncmirror.source import walk
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.store.memory import MemoryStore

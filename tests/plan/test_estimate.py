@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from asyncmirror.model import Algorithm, Checksum, Receipt, Upload
 from asyncmirror.plan.estimate import Bin, Estimate, Estimator, Prices, monthly
 from asyncmirror.plan.parts import MAX_OBJECT, parts
-from asyncmirror.settings import GIB, KIB, MIB, Tuning
+from asyncmirror.settings import Tuning
+from asyncmirror.sizes import GIB, KIB, MIB
 
 TUNING = Tuning(part_size=5 * MIB, multipart_threshold=8 * MIB, max_memory=64 * MIB)
 

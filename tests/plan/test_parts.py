@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from asyncmirror.errors import RefusedError
 from asyncmirror.plan.parts import MAX_OBJECT, MAX_PARTS, part_size, parts
-from asyncmirror.settings import GIB, MAX_PART_SIZE, MIB
+from asyncmirror.settings import MAX_PART_SIZE
+from asyncmirror.sizes import GIB, MIB
 
 NO_LIMIT = 1 << 50
 

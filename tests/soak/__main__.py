@@ -12,7 +12,7 @@ from pathlib import Path
 
 import boto3  # noqa: F401  loaded once, before the clock runs
 
-from asyncmirror.settings import MIB
+from asyncmirror.sizes import MIB
 from tests.acceptance.command import Site
 from tests.acceptance.evidence import client
 from tests.acceptance.servers import Server, gateway, serve

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from asyncmirror.settings import KIB, MIB
+from asyncmirror.sizes import KIB, MIB
 from tests.acceptance.command import Run, Site, sync
 from tests.acceptance.evidence import client, regular_files, wrong
 from tests.acceptance.servers import Server

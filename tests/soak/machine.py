@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from asyncmirror.plan import keys
-from asyncmirror.settings import MIB
+from asyncmirror.sizes import MIB
 from asyncmirror.testing import Fault, FaultPlan, Kind
 from asyncmirror.text import show_line
 from tests.acceptance.command import Run, sync

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from asyncmirror.settings import MIB
+from asyncmirror.sizes import MIB
 from tests.acceptance.command import Run, sync
 from tests.acceptance.evidence import regular_files
 from tests.soak import record

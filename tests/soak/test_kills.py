@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncmirror.settings import MIB
+from asyncmirror.sizes import MIB
 from tests.acceptance.command import Site
 from tests.acceptance.servers import serve
 from tests.soak.account import Account

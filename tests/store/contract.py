@@ -20,7 +20,7 @@ from asyncmirror.errors import (
     UploadGoneError,
 )
 from asyncmirror.model import Algorithm, Body, Checksum, Properties, Receipt, RemoteObject, Stored
-from asyncmirror.settings import MIB
+from asyncmirror.sizes import MIB
 from asyncmirror.store.port import Store
 
 T = TypeVar("T")

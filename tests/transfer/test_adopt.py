@@ -8,7 +8,7 @@ import pytest
 
 from asyncmirror.checksum import compute
 from asyncmirror.model import Algorithm, Checksum, RemoteObject
-from asyncmirror.settings import MIB
+from asyncmirror.sizes import MIB
 from asyncmirror.source.beneath import Beneath, identity_of
 from asyncmirror.source.read import OpenFile
 from asyncmirror.source.walk import File

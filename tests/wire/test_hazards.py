@@ -17,7 +17,7 @@ from asyncmirror.errors import (
     UploadGoneError,
 )
 from asyncmirror.model import Algorithm, Properties
-from asyncmirror.settings import MIB
+from asyncmirror.sizes import MIB
 from tests.wire.scripted import OK, Peer, answer, error, on_uvloop, put, run_on_uvloop, script, serving, wired
 
 

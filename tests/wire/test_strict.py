@@ -12,7 +12,8 @@ import trustme
 from asyncmirror import checksum
 from asyncmirror.errors import BucketError, CredentialsError, UntrustedError
 from asyncmirror.model import Algorithm, Properties, Receipt
-from asyncmirror.settings import MIB, Connection, ObjectOptions
+from asyncmirror.settings import Connection, ObjectOptions
+from asyncmirror.sizes import MIB
 from asyncmirror.store.session import Credentials, Endpoint
 from asyncmirror.store.wire.store import WireStore
 from asyncmirror.testing import Credentials as ServerCredentials

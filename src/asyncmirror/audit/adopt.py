@@ -15,7 +15,8 @@ from asyncmirror.errors import ChangedError, SourceError
 from asyncmirror.journal.changes import Complete, Fail
 from asyncmirror.model import Checksum, Completed, Outcome, Problem, RemoteObject
 from asyncmirror.plan.decide import Action
-from asyncmirror.settings import MIB, Settings
+from asyncmirror.settings import Settings
+from asyncmirror.sizes import MIB
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.source.read import OpenFile
 from asyncmirror.store.port import Store

@@ -17,7 +17,7 @@ from asyncmirror.errors import ChangedError, SourceError, StoreError
 from asyncmirror.journal.ordered import Kept
 from asyncmirror.model import Body, Checksum, Receipt
 from asyncmirror.plan.parts import Part
-from asyncmirror.settings import MIB
+from asyncmirror.sizes import MIB
 from asyncmirror.source.beneath import Beneath, classify, identity_of
 from asyncmirror.source.read import OpenFile
 from asyncmirror.source.walk import File

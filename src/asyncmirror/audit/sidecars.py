@@ -17,7 +17,7 @@ from asyncmirror.formats.sidecars import SUFFIX, Sum, sums
 from asyncmirror.journal.ordered import Kept
 from asyncmirror.model import Algorithm, Checksum
 from asyncmirror.plan.parts import Part
-from asyncmirror.settings import MIB
+from asyncmirror.sizes import MIB
 from asyncmirror.source.beneath import Beneath, classify
 from asyncmirror.source.read import OpenFile
 

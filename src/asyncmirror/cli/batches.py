@@ -17,7 +17,7 @@ from asyncmirror.errors import UsageError
 from asyncmirror.formats import batch_json
 from asyncmirror.formats.output import replacing
 from asyncmirror.plan.batches import Batch
-from asyncmirror.settings import format_size
+from asyncmirror.sizes import format_size
 from asyncmirror.text import show_line, show_name
 
 _LEFT = (1, 3)

@@ -19,7 +19,7 @@ from asyncmirror.errors import UsageError
 from asyncmirror.events import Settled
 from asyncmirror.model import PROBLEMS, Outcome
 from asyncmirror.plan.estimate import Bin, Prices, monthly
-from asyncmirror.settings import KIB, format_size
+from asyncmirror.sizes import KIB, format_size
 
 INCOMPLETE = 3
 _INTERVAL = 10.0

@@ -15,7 +15,7 @@ from asyncmirror.cli.report import duration, left, problem_count, throttled
 from asyncmirror.events import Progress, Transfer
 from asyncmirror.model import Outcome
 from asyncmirror.rates import Pace, Rate, average, remaining
-from asyncmirror.settings import format_size
+from asyncmirror.sizes import format_size
 from asyncmirror.text import show_line, show_name
 
 _SLOWEST = 5

@@ -15,7 +15,8 @@ from asyncmirror.errors import UsageError
 from asyncmirror.model import Algorithm
 from asyncmirror.plan.filters import Filters
 from asyncmirror.plan.remap import Remaps
-from asyncmirror.settings import Remap, Rule, Secrets, Stubs, Symlinks, check_endpoint, parse_size
+from asyncmirror.settings import Remap, Rule, Secrets, Stubs, Symlinks, check_endpoint
+from asyncmirror.sizes import parse_size
 
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})

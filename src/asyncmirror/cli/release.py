@@ -29,7 +29,8 @@ from asyncmirror.model import Outcome
 from asyncmirror.plan.batches import Batch, Limits, divide
 from asyncmirror.plan.largest import Large, largest
 from asyncmirror.plan.outline import Kind, Step
-from asyncmirror.settings import Symlinks, format_size
+from asyncmirror.settings import Symlinks
+from asyncmirror.sizes import format_size
 from asyncmirror.text import show_line, show_name
 
 _INTERVAL = 10.0

@@ -11,7 +11,7 @@ from asyncmirror.cli.fold import State
 from asyncmirror.events import Flight, Progress, Settled, Summary
 from asyncmirror.model import PROBLEMS, Outcome
 from asyncmirror.rates import Pace, Rate, average, remaining
-from asyncmirror.settings import format_size
+from asyncmirror.sizes import format_size
 from asyncmirror.text import show_line, show_name
 
 _MINUTE = 60

@@ -19,7 +19,8 @@ from asyncmirror.engine.status import Status, read_status
 from asyncmirror.errors import UsageError
 from asyncmirror.events import Settled
 from asyncmirror.model import PROBLEMS
-from asyncmirror.settings import Connection, Destination, format_size
+from asyncmirror.settings import Connection, Destination
+from asyncmirror.sizes import format_size
 from asyncmirror.text import decode, show_line, show_name
 
 

@@ -21,7 +21,8 @@ from asyncmirror.cli.report import duration
 from asyncmirror.engine.journals import belongs, default_journal, journals_of
 from asyncmirror.errors import UsageError
 from asyncmirror.journal.writer import Belongs
-from asyncmirror.settings import Connection, Destination, ObjectOptions, Tuning, Verification, format_size
+from asyncmirror.settings import Connection, Destination, ObjectOptions, Tuning, Verification
+from asyncmirror.sizes import format_size
 from asyncmirror.store.configured import configured_endpoint
 from asyncmirror.text import decode, show_line, show_name
 

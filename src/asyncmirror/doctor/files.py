@@ -17,7 +17,7 @@ from pathlib import Path
 
 from asyncmirror.doctor.finding import Finding, ok, problem, warning
 from asyncmirror.journal.lock import holder
-from asyncmirror.settings import GIB, MIB, format_size
+from asyncmirror.sizes import GIB, MIB, format_size
 from asyncmirror.source.filesystem import is_local, kind
 
 _OPENED = 32

@@ -13,7 +13,8 @@ from pathlib import Path
 from asyncmirror.doctor.finding import Finding, ok, problem, warning
 from asyncmirror.engine.descriptors import fit, needed
 from asyncmirror.errors import UsageError
-from asyncmirror.settings import MIB, Tuning, format_size
+from asyncmirror.settings import Tuning
+from asyncmirror.sizes import MIB, format_size
 
 _BASE = 80 * MIB
 """What a process holds beside the bodies, as docs/operations.md has it."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from asyncmirror.errors import UsageError
 from asyncmirror.plan.outline import Move, Step
-from asyncmirror.settings import format_size
+from asyncmirror.sizes import format_size
 
 MOST_PATHS = 10_000
 """Paths in one batch: a batch is shown, repeated and remembered as one thing."""

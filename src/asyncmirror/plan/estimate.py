@@ -11,7 +11,8 @@ from typing import NamedTuple
 from asyncmirror.errors import RefusedError
 from asyncmirror.model import Upload
 from asyncmirror.plan.parts import part_size
-from asyncmirror.settings import KIB, Tuning
+from asyncmirror.settings import Tuning
+from asyncmirror.sizes import KIB
 
 TB = 10**12
 _THOUSAND = 1000

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from asyncmirror.errors import RefusedError
-from asyncmirror.settings import MAX_PART_SIZE, MIB, format_size
+from asyncmirror.settings import MAX_PART_SIZE
+from asyncmirror.sizes import MIB, format_size
 
 MAX_PARTS = 10_000
 MAX_OBJECT = MAX_PARTS * MAX_PART_SIZE

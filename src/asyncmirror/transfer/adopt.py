@@ -11,7 +11,7 @@ import re
 from asyncmirror.checksum import Running
 from asyncmirror.model import Algorithm, Body, Completed, RemoteObject
 from asyncmirror.plan.parts import MAX_PARTS, Part
-from asyncmirror.settings import MIB
+from asyncmirror.sizes import MIB
 from asyncmirror.source.read import OpenFile
 
 _ETAG = re.compile(r"([0-9a-f]{32})(?:-(\d{1,5}))?")

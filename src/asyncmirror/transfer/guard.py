@@ -13,7 +13,8 @@ from asyncmirror.errors import SecretError, StoreError
 from asyncmirror.model import Visibility
 from asyncmirror.plan import secrets
 from asyncmirror.plan.filters import Filters
-from asyncmirror.settings import MIB, Rule, Secrets, Settings
+from asyncmirror.settings import Rule, Secrets, Settings
+from asyncmirror.sizes import MIB
 from asyncmirror.store.port import Store
 
 _TEXT_BEFORE_ASKING = 64 * MIB

@@ -31,7 +31,8 @@ from asyncmirror.journal.changes import Abandon, Begin, Receive, Supersede
 from asyncmirror.model import Checksum, Completed, Properties, Receipt, Upload
 from asyncmirror.plan.decide import is_ours, reconcile
 from asyncmirror.plan.parts import Part, part_size, parts
-from asyncmirror.settings import MIB, ObjectOptions, Tuning, format_size
+from asyncmirror.settings import ObjectOptions, Tuning
+from asyncmirror.sizes import MIB, format_size
 from asyncmirror.source.read import OpenFile
 from asyncmirror.store.retry import RetryingStore
 from asyncmirror.transfer.budget import ByteBudget
