@@ -99,3 +99,4 @@ class Progress(NamedTuple):
     seconds: float = 0.0
     slowest: tuple[Transfer, ...] = ()
     flight: Flight = Flight()
+    paused: bool = False  # no request begins until somebody says so

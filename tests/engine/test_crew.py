@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncmirror.engine.crew import Several, share
+from asyncmirror.engine.crew import Several, portion, share
 from asyncmirror.engine.frames import Frames
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.events import Event, Settled, Summary
@@ -127,9 +127,10 @@ async def test_a_fatal_error_in_a_process_ends_the_run(settings: Settings, serve
 
 def test_a_process_gets_its_share(settings: Settings) -> None:
     given = replace(settings, objects=ObjectOptions(metadata={"a": "b"}), tuning=replace(TUNING, loops=3, concurrency=8))
-    tuning = share(given).tuning
+    tuning = portion(given).tuning
+    assert tuning == share(given.tuning)
     assert (tuning.loops, tuning.concurrency, tuning.max_memory) == (1, 3, 64 * MIB // 3)
-    assert isinstance(share(given).objects.metadata, dict)
+    assert isinstance(portion(given).objects.metadata, dict)
 
 
 def test_messages_come_out_as_they_went_in_however_they_are_cut() -> None:

@@ -137,3 +137,39 @@ def test_never_more_than_there_are_and_nobody_waits_for_a_free_one(steps: list[s
         await asyncio.gather(*workers.tasks, return_exceptions=True)
 
     asyncio.run(run())
+
+
+async def test_nobody_begins_while_paused_and_who_waits_goes_on_in_turn() -> None:
+    workers = Workers(Slots(2))
+    await workers.begin(3)
+    workers.slots.pause()
+    await workers.finish(0)
+    workers.slots.resize(5)
+    await workers.begin(1)
+    assert workers.working == [1]
+    workers.slots.resume()
+    await settle()
+    assert workers.working == [1, 2, 3]
+    assert workers.slots.taken == 3
+
+
+async def test_a_pause_outlasts_a_hold_and_a_hold_a_pause() -> None:
+    workers = Workers(Slots(1))
+    workers.slots.hold(0.001)
+    workers.slots.pause()
+    await workers.begin(1)
+    await asyncio.sleep(0.01)
+    assert workers.working == []
+    workers.slots.hold(60)
+    workers.slots.resume()
+    await settle()
+    assert workers.working == []
+
+
+async def test_paused_and_refused_nobody_waits() -> None:
+    workers = Workers(Slots(1))
+    workers.slots.pause()
+    await workers.begin(1)
+    workers.slots.refuse(lambda: RuntimeError("over"))
+    await workers.begin(1)
+    assert [type(task.exception()) for task in workers.tasks] == [RuntimeError, RuntimeError]

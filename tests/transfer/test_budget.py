@@ -65,3 +65,21 @@ async def test_who_gives_up_waiting_just_before_bytes_come_free_is_passed_over()
     await asyncio.wait([waiter])
     assert waiter.cancelled()
     assert budget.taken == 0
+
+
+async def test_turned_down_what_is_larger_goes_alone_and_turned_up_more_go_together() -> None:
+    budget = ByteBudget(10)
+    await budget.acquire(10)
+    budget.resize(4)
+    large, small = asyncio.create_task(budget.acquire(8)), asyncio.create_task(budget.acquire(1))
+    await asyncio.sleep(0)
+    budget.release(9)
+    await asyncio.sleep(0)
+    assert not large.done()
+    budget.release(1)
+    await large
+    await asyncio.sleep(0)
+    assert not small.done()
+    budget.resize(9)
+    await small
+    assert budget.taken == 9

@@ -13,7 +13,7 @@ from asyncmirror.audit.catalogue import Catalogue
 from asyncmirror.errors import BucketError, StoreError
 from asyncmirror.events import Flight, Transfer
 from asyncmirror.plan import keys
-from asyncmirror.settings import Settings
+from asyncmirror.settings import Settings, Tuning
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.store.assemble import Assembled
 from asyncmirror.store.limit import closing
@@ -77,6 +77,12 @@ class Adopters:
                 raise
             hint = "what was adopted is kept: run the same command again when the store is well"
             raise BucketError(f"the bucket could not be looked at: {error}", hint=hint) from error
+
+    def steer(self, tuning: Tuning) -> None:
+        """See `Crew.steer`: only the store's requests are turned."""
+
+    def pause(self, *, paused: bool) -> None:
+        """See `Crew.pause`: only the store's requests are paused."""
 
     def drain(self) -> None:
         """See `Crew.drain`."""

@@ -1,6 +1,7 @@
 """Who carries works out: this process's own event loop, or several processes with a loop each (`--loops`).
 
-Owns the choice, the processes' lives, and what the run may ask of either kind: carry out, drain, gauges. Scan, plan and journal
+Owns the choice, the processes' lives, and what the run may ask of either kind: carry out, steer, pause,
+drain, gauges. Scan, plan and journal
 stay in the run's process, one of each. Why processes, and what was measured: docs/adr/0006-loops-are-processes.md.
 """
 
@@ -27,12 +28,14 @@ from asyncmirror.engine.frames import (
     Message,
     Note,
     Outcomes,
+    Pause,
     Run,
+    Steer,
 )
 from asyncmirror.engine.throttling import Throttling
 from asyncmirror.errors import AsyncmirrorError, JournalError, ProcessError
 from asyncmirror.events import Flight, Transfer
-from asyncmirror.settings import Settings
+from asyncmirror.settings import Settings, Tuning
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.store.assemble import Assembled
 from asyncmirror.store.limit import LimitedStore
@@ -75,6 +78,14 @@ class Crew(Protocol):
         """
         ...
 
+    def steer(self, tuning: Tuning) -> None:
+        """Go by another tuning from now on. The store of the run's own process is steered by the run."""
+        ...
+
+    def pause(self, *, paused: bool) -> None:
+        """Begin no request, or go on. The store of the run's own process is paused by the run."""
+        ...
+
     def drain(self) -> None:
         """Begin nothing new."""
         ...
@@ -115,6 +126,13 @@ class Alone:
     def flight(self) -> Flight:
         """See `Crew.flight`."""
         return self._limited.throttle.flight
+
+    def steer(self, tuning: Tuning) -> None:
+        """See `Crew.steer`."""
+        self._uploader.steer(tuning)
+
+    def pause(self, *, paused: bool) -> None:
+        """See `Crew.pause`: this process's store is all there is."""
 
     def drain(self) -> None:
         """See `Crew.drain`."""
@@ -247,8 +265,19 @@ class Several:
         """See `Crew.run`: the process with the least to do gets them."""
         await min(self._members, key=lambda member: member.outstanding).run(works)
 
+    def steer(self, tuning: Tuning) -> None:
+        """See `Crew.steer`: each process gets its share."""
+        for member in self._members:
+            member.frames.send(Steer(share(tuning)))
+
+    def pause(self, *, paused: bool) -> None:
+        """See `Crew.pause`."""
+        for member in self._members:
+            member.frames.send(Pause(paused))
+
     def drain(self) -> None:
         """See `Crew.drain`."""
+        self._limited.throttle.end()
         for member in self._members:
             member.frames.send(Drain())
 
@@ -258,22 +287,22 @@ class Several:
         return tuple(sorted(found, key=lambda transfer: -transfer.seconds)[:_SLOWEST])
 
 
-def share(settings: Settings) -> Settings:
-    """The settings of one process: its part of the concurrency and of the memory."""
-    tuning, objects = settings.tuning, settings.objects
+def share(tuning: Tuning) -> Tuning:
+    """The tuning of one process: its part of the concurrency and of the memory."""
     loops = tuning.loops
     return replace(
-        settings,
-        # A mapping proxy can't be sent.
-        objects=replace(objects, metadata=dict(objects.metadata)),
-        tuning=replace(
-            tuning,
-            loops=1,
-            concurrency=-(-tuning.concurrency // loops),
-            readers=-(-tuning.readers // loops),
-            max_memory=tuning.max_memory // loops,
-        ),
+        tuning,
+        loops=1,
+        concurrency=-(-tuning.concurrency // loops),
+        readers=-(-tuning.readers // loops),
+        max_memory=tuning.max_memory // loops,
     )
+
+
+def portion(settings: Settings) -> Settings:
+    """The settings of one process, with its share, as they can be sent: a mapping proxy can't."""
+    objects = replace(settings.objects, metadata=dict(settings.objects.metadata))
+    return replace(settings, objects=objects, tuning=share(settings.tuning))
 
 
 @asynccontextmanager
@@ -282,7 +311,7 @@ async def several(
 ) -> AsyncIterator[Several]:
     """Start the processes; they end with the block. `limited` counts what this process itself sends."""
     loop = asyncio.get_running_loop()
-    of_each = share(settings)
+    of_each = portion(settings)
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         members: list[_Member] = []

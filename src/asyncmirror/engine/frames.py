@@ -14,7 +14,7 @@ from asyncmirror.errors import AsyncmirrorError
 from asyncmirror.events import Flight, Transfer
 from asyncmirror.journal.changes import Change
 from asyncmirror.model import Outcome
-from asyncmirror.settings import Settings
+from asyncmirror.settings import Settings, Tuning
 from asyncmirror.transfer.work import Work
 
 _LENGTH = struct.Struct("!I")
@@ -35,6 +35,18 @@ class Run(NamedTuple):
 
 class Drain(NamedTuple):
     """To a process: begin nothing new."""
+
+
+class Steer(NamedTuple):
+    """To a process: go by this tuning, its share of the run's, from now on."""
+
+    tuning: Tuning
+
+
+class Pause(NamedTuple):
+    """To a process: begin no request until the other message comes."""
+
+    paused: bool
 
 
 class Committed(NamedTuple):
@@ -106,7 +118,7 @@ class Gauges(NamedTuple):
     flight: Flight
 
 
-Message: TypeAlias = Begin | Run | Drain | Committed | Outcomes | Done | Commit | Note | Halt | Log | Gauges
+Message: TypeAlias = Begin | Run | Drain | Steer | Pause | Committed | Outcomes | Done | Commit | Note | Halt | Log | Gauges
 
 
 class Frames(asyncio.Protocol):

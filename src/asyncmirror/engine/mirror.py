@@ -22,6 +22,7 @@ from asyncmirror.engine.probing import Probing
 from asyncmirror.engine.revisit import Revisit, Unsettled
 from asyncmirror.engine.stages import Stages
 from asyncmirror.engine.starts import starts
+from asyncmirror.engine.steering import permit
 from asyncmirror.engine.tally import Tally, summarize
 from asyncmirror.errors import BucketError, StoreError, UnreachableError, UsageError
 from asyncmirror.events import Event, Notice, Progress, Started, Summary
@@ -31,7 +32,7 @@ from asyncmirror.journal.writer import Belongs, Journal
 from asyncmirror.model import Outcome
 from asyncmirror.plan.filters import Filters
 from asyncmirror.plan.remap import Remaps
-from asyncmirror.settings import Settings
+from asyncmirror.settings import Settings, Tuning
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.source.filesystem import is_local, kind, threads
 from asyncmirror.store.assemble import Assembled, assemble
@@ -62,6 +63,7 @@ class Mirror:
         self._resources = AsyncExitStack()
         self._stages: Stages | None = None
         self._drained = False
+        self._paused = False
         self._tally = Tally()
         self._summary: Summary | None = None
         self._began = time.monotonic()
@@ -168,6 +170,7 @@ class Mirror:
         stages = self._stages = Stages(
             self._settings, self._filters, self._beneath, self._journal, self._store, self._readers, self._probing, self._starts
         )
+        stages.pause(paused=self._paused)
         if self._drained:
             stages.drain()
         yield self._started
@@ -185,6 +188,45 @@ class Mirror:
             await asyncio.wait([task])
         self._summary = self._summarize(stages)
         yield self._summary
+
+    @property
+    def tuning(self) -> Tuning:
+        """The tuning in force."""
+        return self._settings.tuning
+
+    def steer(self, tuning: Tuning) -> None:
+        """Go by another tuning from now on, in this run and in later ones. It is swapped whole.
+
+        Raises:
+            UsageError: It differs in something that can't be turned, or that this machine does not allow. Nothing was turned.
+        """
+        permit(self._settings.tuning, tuning)
+        self._settings = replace(self._settings, tuning=tuning)
+        self._store.limited.steer(tuning)
+        if self._stages is not None:
+            self._stages.steer(tuning)
+
+    @property
+    def paused(self) -> bool:
+        """Whether requests are held back until `resume`."""
+        return self._paused
+
+    def pause(self) -> None:
+        """Begin no request until `resume`; those in flight end, and the scan goes on until it is far enough ahead."""
+        self._hold(paused=True)
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._hold(paused=False)
+
+    def _hold(self, *, paused: bool) -> None:
+        if self._drained:
+            return  # what waits is turned away: it must come to its end
+        self._paused = paused
+        limited = self._store.limited
+        limited.pause() if paused else limited.resume()
+        if self._stages is not None:
+            self._stages.pause(paused=paused)
 
     def drain(self) -> None:
         """Begin nothing new, finish the requests in flight, then end; resumable."""

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import uvloop
 
+from asyncmirror.engine.descriptors import allow
 from asyncmirror.engine.frames import (
     Begin,
     Commit,
@@ -30,8 +31,10 @@ from asyncmirror.engine.frames import (
     Message,
     Note,
     Outcomes,
+    Pause,
     Result,
     Run,
+    Steer,
 )
 from asyncmirror.errors import AsyncmirrorError, ProcessError
 from asyncmirror.journal.changes import Change
@@ -152,6 +155,13 @@ class _Process:
                     case Drain():
                         self._uploader.draining = True
                         self._store.limited.throttle.end()
+                    case Steer(tuning=tuning):
+                        allow(tuning)  # the run has seen that it may be
+                        self._store.limited.steer(tuning)
+                        self._uploader.steer(tuning)
+                    case Pause(paused=paused):
+                        limited = self._store.limited
+                        limited.pause() if paused else limited.resume()
                     case _:
                         raise TypeError(f"no message for a process: {message!r}")
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from asyncmirror.engine import orphans
 from asyncmirror.engine.adopting import adopting
@@ -18,13 +19,14 @@ from asyncmirror.engine.crew import Alone, Crew, several
 from asyncmirror.engine.planner import Plan, Planner
 from asyncmirror.engine.probing import Probing
 from asyncmirror.engine.recorder import Recorder
+from asyncmirror.engine.workers import Workers
 from asyncmirror.errors import AsyncmirrorError, BucketError, SecretError, first
 from asyncmirror.events import Event, Progress, Settled
 from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Outcome
 from asyncmirror.plan.filters import Filters
 from asyncmirror.plan.hops import INLINE_MOST
-from asyncmirror.settings import Settings
+from asyncmirror.settings import Settings, Tuning
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.source.walk import Directory, Listing, Walker
 from asyncmirror.store.assemble import Assembled
@@ -61,6 +63,7 @@ class Stages:
         self._readers = readers
         self._probing = probing
         self._scanning = True
+        self._paused = False
         self._queued_bytes = 0
         self._task: asyncio.Task[None] | None = None
         self._outbox: Channel[Event] = Channel(_EVENTS)
@@ -71,6 +74,7 @@ class Stages:
         self._guard = Guard(settings, store.store, self._recorder.notice)
         self._walker = Walker(beneath, filters, settings.symlinks, settings.stubs, self._emit, settings.tuning.scanners, starts)
         self._crew: Crew = Alone(settings, beneath, store, self._recorder, readers)
+        self._workers = Workers(self._work, settings.tuning.concurrency)
 
     async def run(self) -> None:
         """Run all stages to their end; the events end then, whatever happened.
@@ -83,13 +87,14 @@ class Stages:
             self._recorder.hold()
         try:
             async with self._opened_crew() as self._crew, asyncio.TaskGroup() as group:
+                self._crew.steer(self._settings.tuning)  # it may have been turned while the crew was made
+                self._crew.pause(paused=self._paused)
                 if self.stopped:
                     self._crew.drain()
                 group.create_task(self._probe())
                 group.create_task(self._scan())
                 group.create_task(self._distribute())
-                for _ in range(self._settings.tuning.concurrency):
-                    group.create_task(self._work())
+                group.create_task(self._workers.run())
             if not (self.stopped or self._settings.dry_run):
                 await self._recorder.finish()
                 await orphans.look(self._journal, self._store.store, self._planner.prefix, self._recorder.notice)
@@ -108,6 +113,17 @@ class Stages:
     async def events(self) -> list[Event]:
         """The events since the last call, waiting for at least one; none means that the run is over."""
         return await self._outbox.take(_EVENTS)
+
+    def steer(self, tuning: Tuning) -> None:
+        """Go by another tuning from now on."""
+        self._settings = replace(self._settings, tuning=tuning)
+        self._crew.steer(tuning)
+        self._workers.grow(tuning.concurrency)
+
+    def pause(self, *, paused: bool) -> None:
+        """Begin no request, or go on."""
+        self._paused = paused
+        self._crew.pause(paused=paused)
 
     def drain(self) -> None:
         """Begin nothing new, finish the requests in flight, then end."""
@@ -140,6 +156,7 @@ class Stages:
             seconds=seconds,
             slowest=self._crew.slowest(),
             flight=self._crew.flight,
+            paused=self._paused,
         )
 
     @property
@@ -224,18 +241,23 @@ class Stages:
 
     async def _work(self) -> None:
         """Take works and carry them out until there are no more."""
-        tuning, crew = self._settings.tuning, self._crew
+        crew = self._crew
         # So small that the files of one hop leave most of the budget to the other workers.
-        least = min(INLINE_MOST // 16, tuning.max_memory // 64)
+        least = min(INLINE_MOST // 16, self._settings.tuning.max_memory // 64)
 
         def joins(first: Work, other: Work) -> bool:
             return first.is_plain(least) and other.is_plain(least)
 
-        while works := await self._works.take(max(1, min(crew.files, len(self._works) // tuning.concurrency)), joins):
+        while works := await self._works.take(self._together, joins):
             self._queued_bytes -= sum(work.size for work in works)
             await crew.run(works)
             await self._recorder.room()
             await self._outbox.room()
+
+    @property
+    def _together(self) -> int:
+        """How many works a worker takes at once: its share of what waits, and no more than the crew likes."""
+        return max(1, min(self._crew.files, len(self._works) // self._settings.tuning.concurrency))
 
     async def _would(self, work: Work) -> Settled:
         """What a dry run says of a work; of secrets it knows those that their path gives away."""

@@ -92,7 +92,7 @@ class Pace(NamedTuple):
             since = self.since
             limit = max(limit, self._curve(now))
         if limit >= self.most and not gap:
-            return self._freed()
+            return self.freed()
         return self._replace(limit=limit, gap=gap, since=since, proven=True)
 
     def failed(self, number: int, now: float) -> "Pace":
@@ -100,13 +100,22 @@ class Pace(NamedTuple):
         if not self.throttled or number <= self.mark:
             return self
         if now - self.heard_at > FORGOTTEN:
-            return self._freed()
+            return self.freed()
         return self._replace(gap=0.0) if self.gap else self
+
+    def steered(self, most: int) -> "Pace":
+        """So many were asked for instead. Where less is allowed, it stays so: what the store admits is found out from there."""
+        if not self.throttled:
+            return self._replace(most=most, limit=float(most), good=float(most))
+        if self.limit >= most and not self.gap:
+            return self._replace(most=most).freed()
+        return self._replace(most=most, limit=min(self.limit, most), good=min(self.good, most))
 
     def _curve(self, now: float) -> float:
         elapsed = (now - self.since) / PERIOD - 1
         # Beyond what did well the curve is `most`'s: from wherever it starts, it takes the same time.
         return self.good + (1 - LOWERED) * (self.good if elapsed < 0 else self.most) * elapsed**3
 
-    def _freed(self) -> "Pace":
+    def freed(self) -> "Pace":
+        """The store turns nobody away any more: all that was asked for, with what is known of the last time."""
         return Pace.free(self.most)._replace(mark=self.mark, heard=self.heard, heard_at=self.heard_at)

@@ -24,6 +24,7 @@ from asyncmirror.model import (
     Stored,
     Visibility,
 )
+from asyncmirror.settings import Tuning
 from asyncmirror.store.port import Store
 from asyncmirror.store.slots import Slots
 from asyncmirror.store.throttle import Throttle
@@ -57,6 +58,18 @@ class LimitedStore:
         self.throttle = Throttle(self._slots, slots)
         self._timeout = timeout
         self._within: Callable[[float], AbstractAsyncContextManager[object]] = nullcontext if keeps_time else asyncio.timeout
+
+    def steer(self, tuning: Tuning) -> None:
+        """Go by another tuning from now on."""
+        self.throttle.steer(tuning.concurrency)
+
+    def pause(self) -> None:
+        """Begin no request until `resume`; what is in flight goes on."""
+        self.throttle.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self.throttle.resume()
 
     async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
         """See `port.Bodies.put_object`."""
@@ -170,6 +183,9 @@ class LimitedStore:
         return error
 
     async def _each(self, op: str, path: str, items: AsyncIterator[T]) -> AsyncIterator[T]:
+        if self._slots.paused:  # it takes no slot, but waits as those who do
+            await self._slots.turn()
+            self._slots.release()
         self.requests += 1
         async with closing(items):
             while True:

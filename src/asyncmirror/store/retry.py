@@ -198,6 +198,7 @@ class _Tries:
 
     since: float
     stalled: float = 0.0
+    paused: float = 0.0
     admitted: int = 0
     failures: int = 0
     charged: int = 0
@@ -225,7 +226,8 @@ class _Patience:
     def begin(self) -> _Tries:
         """The tries of a request that has just failed for the first time."""
         throttle = self._throttle
-        return _Tries(self._clock()) if throttle is None else _Tries(self._clock(), throttle.stalled(), throttle.admitted)
+        now = self._clock()
+        return _Tries(now) if throttle is None else _Tries(now, throttle.stalled(), throttle.paused(), throttle.admitted)
 
     async def pause(self, failure: StoreError, tries: _Tries) -> None:
         """Wait until the next attempt; raise the failure where there is to be none."""
@@ -238,7 +240,7 @@ class _Patience:
         pause = backoff.delay(tries.failures, self._chance(), throttled=throttled)
         passed = self._clock() - tries.since
         if throttle is not None:
-            passed -= min(throttle.stalled() - tries.stalled, _LONGEST_STALL)
+            passed -= min(throttle.stalled() - tries.stalled, _LONGEST_STALL) + throttle.paused() - tries.paused
             tries.admitted = throttle.admitted
         # In a storm the pause goes on the storm's account; whether there is one may not be known at its first refusal.
         if passed + (0.0 if throttled and throttle is not None else pause) > self._window:

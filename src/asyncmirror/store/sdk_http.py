@@ -97,7 +97,7 @@ class HttpSession:
         verify: bool | str = True,
         proxies: dict[str, str] | None = None,
         timeout: tuple[float | None, float | None] = (None, None),
-        max_pool_connections: int = 10,
+        max_pool_connections: int = 10,  # noqa: ARG002  who sends requests bounds them, and turns the bound while they go on
         socket_options: object = None,  # noqa: ARG002  aiobotocore passes it, its own session ignores it too
         client_cert: str | tuple[str, str] | None = None,
         proxies_config: dict[str, str] | None = None,
@@ -107,14 +107,13 @@ class HttpSession:
         self._client_cert = client_cert
         self._proxies = ProxyConfiguration(proxies=proxies, proxies_settings=proxies_config)
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=timeout[0], sock_read=timeout[1])
-        self._max_connections = max_pool_connections
         self._keepalive = (connector_args or {}).get("keepalive_timeout", 15.0)
         self._context: ssl.SSLContext | None = None
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._max_connections, keepalive_timeout=self._keepalive),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=self._keepalive),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
             skip_auto_headers={"Content-Type"},

@@ -1,4 +1,4 @@
-"""Slots for requests in flight: so many, fewer or more while they are in use, and none for a while.
+"""Slots for requests in flight: so many, fewer or more while they are in use, and none for a while or until told.
 
 Owns who may go and in which order the others wait. A free slot is taken without waiting, at the cost of a comparison; who has
 to wait is woken in turn. Knows no request and no reason.
@@ -13,6 +13,9 @@ class Slots:
     """So many slots. Belongs to one event loop.
 
     Invariant: where a slot is free, nobody waits.
+
+    Attributes:
+        paused: Nobody may begin, until told otherwise.
     """
 
     def __init__(self, size: int) -> None:
@@ -21,6 +24,8 @@ class Slots:
         self._free = size  # below 0 while more are taken than there are by now
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._refusal: Callable[[], Exception] | None = None
+        self.paused = False
 
     @property
     def taken(self) -> int:
@@ -40,6 +45,8 @@ class Slots:
         Raises:
             Exception: What `refuse` gives.
         """
+        if self.paused and self._refusal is not None:
+            raise self._refusal()
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         try:
@@ -58,19 +65,28 @@ class Slots:
     def resize(self, size: int) -> None:
         """Have so many from now on. Who holds a slot keeps it."""
         self._size = size
-        if self._timer is None:
-            self._reopen()
+        self._reopen()
+
+    def pause(self) -> None:
+        """Let nobody begin until `resume`. Who holds a slot keeps it."""
+        self.paused = True
+        self._shut()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self.paused = False
+        self._reopen()
 
     def hold(self, seconds: float) -> None:
         """Let nobody begin for so long from now."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(seconds, self._let_go)
-        self._free -= self._open
-        self._open = 0
+        self._shut()
 
     def refuse(self, error: Callable[[], Exception]) -> None:
-        """Let nobody wait any longer: each gets an error instead of a slot."""
+        """Let nobody wait any longer: each gets an error instead of a slot, and while it is paused whoever comes later, too."""
+        self._refusal = error
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():
@@ -80,7 +96,13 @@ class Slots:
         self._timer = None
         self._reopen()
 
+    def _shut(self) -> None:
+        self._free -= self._open
+        self._open = 0
+
     def _reopen(self) -> None:
+        if self.paused or self._timer is not None:
+            return
         self._free += self._size - self._open
         self._open = self._size
         self._wake()

@@ -50,6 +50,8 @@ class Throttle:
         self._refused = 0
         self._began = 0.0
         self._stalled = 0.0
+        self._paused = 0.0
+        self._paused_since: float | None = None
 
     @property
     def flight(self) -> Flight:
@@ -60,6 +62,26 @@ class Throttle:
     def stalled(self) -> float:
         """Seconds, in all, for which less was allowed than was asked for."""
         return self._stalled + (self._clock() - self._began if self.active else 0.0)
+
+    def paused(self) -> float:
+        """Seconds, in all, for which nothing was allowed because somebody said so."""
+        return self._paused + (0.0 if self._paused_since is None else self._clock() - self._paused_since)
+
+    def steer(self, most: int) -> None:
+        """Have at most so many from now on."""
+        self._apply(self._pace.steered(most))
+
+    def pause(self) -> None:
+        """Let no request begin until `resume`; what is in flight goes on."""
+        if self._paused_since is None and not self.ending:
+            self._paused_since = self._clock()
+            self._slots.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._paused = self.paused()
+        self._paused_since = None
+        self._slots.resume()
 
     def succeeded(self, number: int) -> None:
         """A request, by its number, succeeded. Need not be told while not `active`."""
@@ -78,9 +100,9 @@ class Throttle:
             self._apply(self._pace.failed(number, self._clock()))
 
     def end(self) -> None:
-        """Turn away who waits for a slot while less is allowed; what is in flight goes on."""
+        """Turn away who waits for a slot while less is allowed, or nothing; what is in flight goes on."""
         self.ending = True
-        if self.active:
+        if self.active or self._slots.paused:
             self._slots.refuse(lambda: ThrottledError("the run ended before the store admitted this request"))
 
     def _apply(self, pace: Pace) -> None:

@@ -1,7 +1,8 @@
 """How many bytes of bodies are in memory at once.
 
-Owns one number. Whoever wants to read a body takes its bytes first and gives them back when it is sent. First come, first
-served, so that a large part is not starved by small files. Counted in bytes, never in items.
+Owns one number, which may be turned while bytes are taken. Whoever wants to read a body takes its bytes first and gives them
+back when it is sent. First come, first served, so that a large part is not starved by small files. Counted in bytes, never in
+items.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ class ByteBudget:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
+        self._largest = capacity
         self.taken = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
@@ -20,11 +22,11 @@ class ByteBudget:
         """Take `size` bytes, waiting until they are free.
 
         Raises:
-            ValueError: More than the whole capacity is asked for: it would wait for ever.
+            ValueError: More is asked for than the capacity ever was.
         """
-        if size > self.capacity:
-            raise ValueError(f"{size} bytes do not fit into a budget of {self.capacity}")
-        if not self._waiting and self.taken + size <= self.capacity:
+        if size > self._largest:
+            raise ValueError(f"{size} bytes do not fit into a budget of {self._largest}")
+        if not self._waiting and self._fits(size):
             self.taken += size
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -44,8 +46,17 @@ class ByteBudget:
         self.taken -= size
         self._grant()
 
+    def resize(self, capacity: int) -> None:
+        """Have so many bytes from now on. What is taken stays taken; what is larger by now goes alone."""
+        self.capacity = capacity
+        self._largest = max(self._largest, capacity)
+        self._grant()
+
+    def _fits(self, size: int) -> bool:
+        return self.taken + size <= self.capacity or not self.taken
+
     def _grant(self) -> None:
-        while self._waiting and self.taken + self._waiting[0][0] <= self.capacity:
+        while self._waiting and self._fits(self._waiting[0][0]):
             size, future = self._waiting.popleft()
             if not future.done():
                 self.taken += size

@@ -35,6 +35,7 @@ from asyncmirror.settings import ObjectOptions, Tuning
 from asyncmirror.sizes import MIB, format_size
 from asyncmirror.source.read import OpenFile
 from asyncmirror.store.retry import RetryingStore
+from asyncmirror.store.slots import Slots
 from asyncmirror.transfer.budget import ByteBudget
 from asyncmirror.transfer.buffers import Buffers
 from asyncmirror.transfer.conditional import is_conflict, own, refuse_taken
@@ -76,7 +77,14 @@ class Multipart:
         self._overwrite = objects.overwrite
         self._draining = draining
         self._active = 0
+        self._windows: set[Slots] = set()
         self._buffers = Buffers()
+
+    def steer(self, tuning: Tuning) -> None:
+        """Go by another tuning from now on; a file keeps its part size."""
+        self._tuning = tuning
+        for window in self._windows:
+            window.resize(self._window)
 
     async def send(
         self, work: Work, opened: OpenFile, make: Callable[[str], Properties], sent: Callable[[int], None]
@@ -212,13 +220,15 @@ class Multipart:
 
     async def _send_parts(self, work: Work, opened: OpenFile, progress: _Progress, sent: Callable[[int], None]) -> None:
         """Send the parts without a receipt, several at once, and journal each receipt."""
-        window = asyncio.Semaphore(max(_LEAST_WINDOW, self._tuning.concurrency // self._active))
+        window = Slots(self._window)
+        self._windows.add(window)
         try:
             async with asyncio.TaskGroup() as group:
                 for part in parts(opened.identity.size, progress.upload.part_size):
                     if part.number in progress.receipts:
                         continue
-                    await window.acquire()
+                    if not window.take():
+                        await window.turn()
                     if self._draining():
                         break
                     await self._budget.acquire(part.length)
@@ -227,8 +237,15 @@ class Multipart:
                     task.add_done_callback(partial(self._let_go, part.length, window))
         except* AsyncmirrorError as errors:
             raise first(errors) from None
+        finally:
+            self._windows.discard(window)
         if self._draining() and len(progress.receipts) < -(-opened.identity.size // progress.upload.part_size):
             raise Drained
+
+    @property
+    def _window(self) -> int:
+        """Parts of one file that may be in flight."""
+        return max(_LEAST_WINDOW, self._tuning.concurrency // max(1, self._active))
 
     async def _send_part(
         self,
@@ -251,7 +268,7 @@ class Multipart:
         receipts[part.number] = receipt
         sent(part.length)
 
-    def _let_go(self, size: int, window: asyncio.Semaphore, _: "asyncio.Task[None]") -> None:
+    def _let_go(self, size: int, window: Slots, _: "asyncio.Task[None]") -> None:
         self._budget.release(size)
         window.release()
 

@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 
 from asyncmirror.checksum import compute
@@ -32,7 +33,7 @@ from asyncmirror.model import Completed, Outcome, Problem, Properties
 from asyncmirror.plan.decide import Action, decide
 from asyncmirror.plan.hops import INLINE_MOST, Hops
 from asyncmirror.plan.properties import properties
-from asyncmirror.settings import Secrets, Settings
+from asyncmirror.settings import Secrets, Settings, Tuning
 from asyncmirror.source.beneath import Beneath, classify, identity_of
 from asyncmirror.source.filesystem import is_local, kind
 from asyncmirror.source.read import OpenFile, Whole, read_whole
@@ -92,6 +93,12 @@ class Uploader:
             await self._single(work)
         except (SourceError, StoreError, RefusedError) as error:
             await self._failed(work, error)
+
+    def steer(self, tuning: Tuning) -> None:
+        """Go by another tuning from now on."""
+        self._settings = replace(self._settings, tuning=tuning)
+        self._budget.resize(tuning.max_memory)
+        self._multipart.steer(tuning)
 
     def active(self, most: int) -> tuple[Transfer, ...]:
         """The transfers that have been going on for longest."""
