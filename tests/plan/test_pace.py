@@ -249,3 +249,13 @@ def test_the_limit_stays_within_its_bounds(most: int, heard: list[tuple[int, int
         assert 0 <= pace.gap <= LONGEST_GAP
         assert pace.gap == 0 or (pace.limit == 1 and pace.gap >= FIRST_GAP / 4)
         assert pace.throttled == (pace.limit < most or pace.gap > 0)
+
+
+def test_steered_it_allows_as_many_as_are_asked_for_now_but_no_more_than_the_store_admits() -> None:
+    assert Pace.free(10).steered(30) == Pace.free(30)
+    lowered = Pace.free(10)._replace(limit=4.0, good=8.0)
+    assert lowered.steered(6) == lowered._replace(most=6, good=6.0)
+    assert lowered.steered(30) == lowered._replace(most=30)
+    assert lowered.steered(4) == Pace.free(4)
+    alone = lowered._replace(limit=1.0, gap=0.1, good=1.0)
+    assert alone.steered(1) == alone._replace(most=1)

@@ -368,3 +368,20 @@ async def test_a_listing_that_is_left_early_is_closed() -> None:
     assert (await anext(objects)).key == "key0"
     await objects.aclose()  # type: ignore[attr-defined]  # a generator's
     assert time.slept == []
+
+
+async def test_a_pause_is_no_part_of_the_window() -> None:
+    time = Time()
+    throttle = Throttle(Slots(10), 10, clock=time.clock)
+
+    class Paused(Failing):
+        async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
+            if self.calls:
+                throttle.pause()
+                time.now += 3600.0
+                throttle.resume()
+            return await super().put_object(key, body, checksum, properties)
+
+    store = Paused(*(ServerFaultError("") for _ in range(4)))
+    await patient(store, time, throttle, window=60.0).put_object("key", BODY, SUM, PLAIN)
+    assert store.calls == 5
