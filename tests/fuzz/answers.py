@@ -233,6 +233,7 @@ _OPERATIONS: tuple[Callable[[S3Store], Awaitable[object]], ...] = (
     lambda store: _all(store.list_objects("")),
     lambda store: _all(store.list_multipart_uploads("")),
     lambda store: store.delete_object("key"),
+    lambda store: store.delete_objects(["key", "other"]),
     lambda store: store.check_bucket(""),
 )
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from asyncmirror.cli import json_lines
+from asyncmirror.errors import StoreError
 from asyncmirror.journal.changes import Change
 from asyncmirror.journal.writer import Belongs, Journal
 from asyncmirror.model import (
@@ -190,6 +191,9 @@ class _Store:
 
     async def delete_object(self, key: str) -> None:
         await self._asked("DeleteObject", self._store.delete_object(key))
+
+    async def delete_objects(self, keys: Sequence[str]) -> Mapping[str, StoreError]:
+        return await self._asked("DeleteObjects", self._store.delete_objects(keys))
 
     async def check_bucket(self, prefix: str) -> None:
         await self._asked("the first request", self._store.check_bucket(prefix))

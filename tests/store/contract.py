@@ -21,7 +21,7 @@ from asyncmirror.errors import (
 )
 from asyncmirror.model import Algorithm, Body, Checksum, Properties, Receipt, RemoteObject, Stored
 from asyncmirror.sizes import MIB
-from asyncmirror.store.port import Store
+from asyncmirror.store.port import MOST_DELETED, Store
 
 T = TypeVar("T")
 CRC = Algorithm.CRC64NVME
@@ -203,6 +203,21 @@ class ObjectContract:
         await case.store.delete_object(case.prefix + "object")
         await case.store.delete_object(case.prefix + "object")
         assert await case.store.head_object(case.prefix + "object") is None
+
+
+class DeletionContract:
+    """Many objects in one request."""
+
+    async def test_many_objects_are_deleted_and_each_is_answered_for(self, case: Case) -> None:
+        names = [name for name in ODD_KEYS if case.traits.takes_newlines or "\n" not in name]
+        await many(len(names), lambda number: case.put(names[number - 1], b"x"))
+        await case.put("stays", b"x")
+        keys = [case.prefix + name for name in names]
+        assert await case.store.delete_objects([*keys, case.prefix + "was never there"]) == {}
+        assert [found.key for found in await collect(case.store.list_objects(case.prefix))] == [case.prefix + "stays"]
+
+    async def test_as_many_as_s3_allows(self, case: Case) -> None:
+        assert await case.store.delete_objects([f"{case.prefix}{'ä' * 300}{number}" for number in range(MOST_DELETED)]) == {}
 
 
 class MultipartContract:

@@ -18,7 +18,17 @@ from asyncmirror.store.s3 import S3Store
 from asyncmirror.store.wire.store import WireStore
 from asyncmirror.testing import S3Server, ServerConfig
 from asyncmirror.testing.moto import MotoServer
-from tests.store.contract import BucketContract, Case, ListingContract, MultipartContract, ObjectContract, Open, Subject, Traits
+from tests.store.contract import (
+    BucketContract,
+    Case,
+    DeletionContract,
+    ListingContract,
+    MultipartContract,
+    ObjectContract,
+    Open,
+    Subject,
+    Traits,
+)
 
 BUCKET = "contract"
 REAL = "ASYNCMIRROR_TEST_ENDPOINT"
@@ -142,6 +152,10 @@ async def case(subject: Subject) -> AsyncIterator[Case]:
 
 
 class TestObjects(ObjectContract):
+    pass
+
+
+class TestDeletion(DeletionContract):
     pass
 
 

@@ -7,7 +7,7 @@ one that held a slot would lock out a consumer that sends requests of its own in
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import ParamSpec, TypeVar
 
@@ -151,6 +151,10 @@ class LimitedStore:
     async def delete_object(self, key: str) -> None:
         """See `port.Store.delete_object`."""
         await self._one("DeleteObject", key, self._store.delete_object, key)
+
+    async def delete_objects(self, keys: Sequence[str]) -> Mapping[str, StoreError]:
+        """See `port.Store.delete_objects`."""
+        return await self._one("DeleteObjects", next(iter(keys), ""), self._store.delete_objects, keys)
 
     async def check_bucket(self, prefix: str) -> None:
         """See `port.Store.check_bucket`."""

@@ -24,6 +24,7 @@ from asyncmirror.model import (
     Visibility,
 )
 from asyncmirror.store.answers import to_error
+from asyncmirror.store.port import MOST_DELETED
 
 _MAX_KEY = 1024
 _MAX_PARTS = 10_000
@@ -217,6 +218,16 @@ class MemoryStore:
         """See `port.Store.delete_object`."""
         self._note("DeleteObject", key)
         self.objects.pop(key, None)
+
+    async def delete_objects(self, keys: Sequence[str]) -> Mapping[str, StoreError]:
+        """See `port.Store.delete_objects`."""
+        for key in keys:
+            self._note("DeleteObjects", key)
+        if not 0 < len(keys) <= MOST_DELETED:
+            raise _refusal("DeleteObjects", "", 400, "MalformedXML", f"a request names 1 to {MOST_DELETED} keys")
+        for key in keys:
+            self.objects.pop(key, None)
+        return {}
 
     async def check_bucket(self, prefix: str) -> None:
         """See `port.Store.check_bucket`."""

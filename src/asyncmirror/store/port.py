@@ -7,9 +7,10 @@ decorators (`retry`, `limit`), not an adapter's business. Bucket, storage class,
 given to the adapter when it is made; keys are complete (prefix included) and already encoded by `plan.keys`.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
+from asyncmirror.errors import StoreError
 from asyncmirror.model import (
     Algorithm,
     Body,
@@ -22,6 +23,9 @@ from asyncmirror.model import (
     Stored,
     Visibility,
 )
+
+MOST_DELETED = 1000
+"""S3's most keys in one DeleteObjects."""
 
 
 class Bodies(Protocol):
@@ -93,6 +97,17 @@ class Store(Bodies, Protocol):
 
     async def delete_object(self, key: str) -> None:
         """Remove an object. One that is gone already is no error. Only probes and explicit requests call this."""
+        ...
+
+    async def delete_objects(self, keys: Sequence[str]) -> Mapping[str, StoreError]:
+        """Remove up to `MOST_DELETED` objects in one request, each answered for. One that is gone already is no error.
+
+        Returns:
+            The keys that are not known to be removed, with the reason; one that the answer does not name is among them.
+
+        Raises:
+            StoreError: No object is known to be removed. The same call may be made again.
+        """
         ...
 
     async def check_bucket(self, prefix: str) -> None:

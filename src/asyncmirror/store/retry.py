@@ -10,7 +10,7 @@ was lost comes back as `UploadGoneError`, and what that means its caller finds o
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ParamSpec, TypeVar
@@ -165,6 +165,21 @@ class RetryingStore:
     async def delete_object(self, key: str) -> None:
         """See `port.Store.delete_object`."""
         await self._try(self._store.delete_object, key)
+
+    async def delete_objects(self, keys: Sequence[str]) -> Mapping[str, StoreError]:
+        """See `port.Store.delete_objects`. Keys that failed for a passing reason are asked for again, without the others."""
+        failed = dict(await self._try(self._store.delete_objects, keys))
+        tries = self._patience.begin()
+        while passing := [key for key, error in failed.items() if error.retryable]:
+            try:
+                await self._patience.pause(failed[passing[0]], tries)
+                again = await self._try(self._store.delete_objects, passing)
+            except StoreError as error:
+                if error.fatal:
+                    raise
+                break  # what has been answered stays answered
+            failed = {key: again.get(key, error) for key, error in failed.items() if key in again or not error.retryable}
+        return failed
 
     async def check_bucket(self, prefix: str) -> None:
         """See `port.Store.check_bucket`."""

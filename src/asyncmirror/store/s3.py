@@ -5,7 +5,7 @@ where and as whom is `session`'s business, how values are spelled `sdk_values`'s
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -219,6 +219,14 @@ class S3Store:
         """See `port.Store.delete_object`."""
         request = (await self._client()).delete_object(Bucket=self._bucket, Key=key, **self._payer)
         await self._call("DeleteObject", key, request, _nothing)
+
+    async def delete_objects(self, keys: Sequence[str]) -> Mapping[str, StoreError]:
+        """See `port.Store.delete_objects`. Not quiet: what is not confirmed by name is not deleted."""
+        request = (await self._client()).delete_objects(
+            Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": False}, **self._payer
+        )
+        where = keys[0] if keys else self._bucket
+        return await self._call("DeleteObjects", where, request, lambda answer: values.read_deleted(keys, answer))
 
     async def check_bucket(self, prefix: str) -> None:
         """See `port.Store.check_bucket`."""

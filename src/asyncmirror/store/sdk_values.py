@@ -4,13 +4,14 @@ Owns both spellings. Pure. A reader raises `KeyError` or `ServerFaultError` wher
 that says nothing must pass neither for a confirmation nor for an empty listing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict, cast
 
 from asyncmirror import checksum as checksums
-from asyncmirror.errors import ServerFaultError
+from asyncmirror.errors import ServerFaultError, StoreError
 from asyncmirror.model import Algorithm, Checksum, Receipt, RemoteObject, RemotePart, RemoteUpload, Stored
 from asyncmirror.settings import ObjectOptions
+from asyncmirror.store.answers import to_error
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.literals import (
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         CompletedPartTypeDef,
         CompleteMultipartUploadOutputTypeDef,
         CreateMultipartUploadOutputTypeDef,
+        DeleteObjectsOutputTypeDef,
         HeadObjectOutputTypeDef,
         ListMultipartUploadsOutputTypeDef,
         ListObjectsV2OutputTypeDef,
@@ -202,6 +204,20 @@ def read_uploads(page: "ListMultipartUploadsOutputTypeDef") -> UploadsPage:
     if not page["IsTruncated"]:
         return UploadsPage(uploads, {})
     return UploadsPage(uploads, {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page.get("NextUploadIdMarker", "")})
+
+
+def read_deleted(keys: Sequence[str], answer: "DeleteObjectsOutputTypeDef") -> dict[str, StoreError]:
+    """DeleteObjects' answer: those of the keys that it does not say to be deleted, and why."""
+    deleted = {found.get("Key") for found in answer.get("Deleted", ())}
+    failed: dict[str, StoreError] = {}
+    # A code that nobody knows is the refusal of this key: the request itself succeeded.
+    for error in answer.get("Errors", ()):
+        key = error.get("Key", "")
+        failed[key] = to_error("DeleteObjects", key, 400, error.get("Code", ""), error.get("Message", ""))
+    for key in keys:
+        if key not in deleted and key not in failed:
+            failed[key] = ServerFaultError("the answer does not name it: not confirmed", op="DeleteObjects", path=key)
+    return {key: failed[key] for key in keys if key in failed}
 
 
 def _given(parameters: dict[str, str | None]) -> dict[str, str]:

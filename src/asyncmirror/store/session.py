@@ -5,14 +5,16 @@ object and no operation. aioboto3 is imported when a session is entered, not bef
 """
 
 import asyncio
+import base64
 import difflib
+import hashlib
 import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from asyncmirror.errors import BucketError, CredentialsError, UntrustedError
@@ -144,6 +146,7 @@ async def open_session(bucket: str, connection: Connection, max_connections: int
             )
             await _check_region(client, core)
             client.meta.events.register("before-call.s3", _keep_to_region)
+            client.meta.events.register_last("before-call.s3.DeleteObjects", _add_md5)
             endpoint = await _resolve(client, bucket, ca_bundle)
         except sdk_errors.FOREIGN as error:
             raise sdk_errors.misconfigured(error, bucket) from error
@@ -166,6 +169,12 @@ def find_ca_bundle(configured: Path | str | None) -> str | None:
 def _keep_to_region(params: dict[str, dict[str, dict[str, bool]]], **_: object) -> None:
     """Mark a request as redirected already: the SDK would otherwise send it again, to another region than was asked."""
     params["context"].setdefault("s3_redirect", {})["redirected"] = True
+
+
+def _add_md5(params: dict[str, Any], **_: object) -> None:
+    """Give DeleteObjects the Content-MD5 that its documentation demands; the SDK sends a CRC32, which not every store knows."""
+    digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
+    params["headers"]["Content-MD5"] = base64.b64encode(digest).decode("ascii")
 
 
 async def _check_region(client: "S3Client", session: "AioSession") -> None:

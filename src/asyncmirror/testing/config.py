@@ -40,6 +40,7 @@ class ServerConfig:
         plain_unsigned: Whether UNSIGNED-PAYLOAD is taken without TLS.
         may_list: Whether the credentials may list the bucket. Without, a missing object is 403, as with AWS.
         denied: Operations that are answered with AccessDenied.
+        retained: Patterns of keys that DeleteObjects refuses, as under a retention.
         log_path: A JSON Lines file the request log is appended to.
         log_headers: Whether the log keeps headers.
         remember: Whether the null profile remembers keys and sizes, to be able to list them.
@@ -62,6 +63,7 @@ class ServerConfig:
     plain_unsigned: bool = False
     may_list: bool = True
     denied: frozenset[str] = frozenset()
+    retained: Sequence[str] = ()
     log_path: Path | None = None
     log_headers: bool = False
     remember: bool = False

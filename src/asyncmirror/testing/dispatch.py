@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from asyncmirror.checksum import compute, to_header
 from asyncmirror.testing import bucket_ops, object_ops, payload, signature, upload_ops
-from asyncmirror.testing.answers import Reply, S3Error, error_reply
+from asyncmirror.testing.answers import Reply, S3Error, Tree, error_reply, xml_reply
 from asyncmirror.testing.payload import Payload
 from asyncmirror.testing.request import Request
 from asyncmirror.testing.service import Service, quoted
@@ -83,7 +83,8 @@ def _verify(service: Service, request: Request, body: bytes) -> Payload:
         if len(body) > _MAX_DOCUMENT:
             raise S3Error("MaxMessageLengthExceeded", "Your request was too large.")
         # Complete states the object's checksum, not its document's; its operation verifies it.
-        profile = replace(profile, verifies_checksums=False, frames_bodies=False)
+        own = profile.verifies_checksums and request.op == "DeleteObjects"
+        profile = replace(profile, verifies_checksums=own, frames_bodies=False)
     return payload.verify(request, body, signed, profile, plain_unsigned=config.plain_unsigned)
 
 
@@ -98,6 +99,22 @@ def flipped(body: bytes) -> bytes:
 def halved(body: bytes) -> bytes:
     """The first half of the bytes."""
     return body[: len(body) // 2]
+
+
+def withhold(service: Service, request: Request, body: bytes, code: str, execute: Callable[[], Reply]) -> Reply:
+    """Carry a DeleteObjects out for every other key only; the others are answered with an error, or (no `code`) not at all."""
+    objects = service.buckets[request.bucket].objects
+    before = dict(objects)
+    reply = execute()
+    if reply.code:
+        return reply
+    keys = object_ops.named(body)
+    for key in keys[1::2]:
+        if key in before:
+            objects[key] = before[key]
+    told: list[tuple[str, Tree]] = [("Deleted", (("Key", key),)) for key in keys[::2]]
+    told += [("Error", (("Key", key), ("Code", code), ("Message", "by the plan"))) for key in keys[1::2] if code]
+    return xml_reply("DeleteResult", told)
 
 
 def tamper(service: Service, request: Request, reply: Reply, change: Callable[[bytes], bytes], *, told: bool) -> Reply:

@@ -38,6 +38,8 @@ class Kind(Enum):
     FLIP_STORED = "flip-stored"  # one byte of what is stored differs; ETag and checksum are of what was sent
     FLIP_RECEIVED = "flip-received"  # one byte changes on the way in, before anything is verified
     SHORT_STORED = "short-stored"  # only the first half is stored, and 200 answered
+    KEYS_FAILED = "keys-failed"  # DeleteObjects: every second key is kept, with error `code`
+    KEYS_UNTOLD = "keys-untold"  # DeleteObjects: every second key is kept, and the answer leaves it out
     # Done; the answer goes wrong.
     LOST_ANSWER = "lost-answer"  # RST instead of the answer
     TRUNCATED = "truncated"  # half the answer, then FIN

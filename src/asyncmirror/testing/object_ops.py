@@ -4,10 +4,13 @@ Owns their rules. Knows no socket; bodies come verified. Source: Amazon S3 API R
 """
 
 import re
+from fnmatch import fnmatchcase
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
+from asyncmirror.model import Algorithm
 from asyncmirror.settings import MAX_PART_SIZE
+from asyncmirror.store.port import MOST_DELETED
 from asyncmirror.testing.answers import Reply, S3Error, Tree, xml_reply
 from asyncmirror.testing.payload import Payload
 from asyncmirror.testing.request import Request
@@ -77,17 +80,32 @@ def delete_object(service: Service, request: Request, _payload: Payload) -> Repl
 
 
 def delete_objects(service: Service, request: Request, payload: Payload) -> Reply:
-    """DeleteObjects."""
+    """DeleteObjects. Missing keys are no error; those that are retained are, each by itself."""
     objects = service.bucket(request).objects
-    document = parse_xml(payload.data)
-    deleted: list[tuple[str, Tree]] = []
-    for entry in document.iterfind("{*}Object"):
-        key = entry.findtext("{*}Key") or ""
+    if "content-md5" not in request.headers and not any(algorithm.header in request.headers for algorithm in Algorithm):
+        raise S3Error("InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+    keys = named(payload.data)
+    if not 0 < len(keys) <= MOST_DELETED or "" in keys:
+        raise S3Error("MalformedXML", "The XML you provided was not well-formed or did not validate against our schema")
+    told: list[tuple[str, Tree]] = []
+    for key in keys:
+        if any(fnmatchcase(key, pattern) for pattern in service.config.retained):
+            told.append(("Error", (("Key", key), ("Code", "AccessDenied"), ("Message", "Access Denied"))))
+            continue
         if key in objects:
             del objects[key]
-        deleted.append(("Deleted", (("Key", key),)))
-    quiet = document.findtext("{*}Quiet") == "true"
-    return xml_reply("DeleteResult", () if quiet else deleted)
+        told.append(("Deleted", (("Key", key),)))
+    quiet = parse_xml(payload.data).findtext("{*}Quiet") == "true"
+    return xml_reply("DeleteResult", [each for each in told if not quiet or each[0] == "Error"])
+
+
+def named(document: bytes) -> list[str]:
+    """The keys that a DeleteObjects names.
+
+    Raises:
+        S3Error: MalformedXML.
+    """
+    return [entry.findtext("{*}Key") or "" for entry in parse_xml(document).iterfind("{*}Object")]
 
 
 def parse_xml(data: bytes) -> ET.Element:

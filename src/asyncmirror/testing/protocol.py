@@ -180,6 +180,9 @@ class S3Protocol(asyncio.Protocol):
     def _do(self, request: Request, body: bytes, fault: Fault | None) -> Reply:
         service = self._hub.service
         kind = fault.kind if fault is not None else None
+        if fault is not None and kind in (Kind.KEYS_FAILED, Kind.KEYS_UNTOLD):
+            code = fault.code if kind is Kind.KEYS_FAILED else ""
+            return dispatch.withhold(service, request, body, code, lambda: self._execute(request, body))
         reply = self._execute(request, dispatch.flipped(body) if kind is Kind.FLIP_RECEIVED else body)
         if _is_success(reply) and kind is Kind.FLIP_STORED:
             return dispatch.tamper(service, request, reply, dispatch.flipped, told=False)
