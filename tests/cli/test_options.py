@@ -87,6 +87,10 @@ EXAMPLES: Mapping[str, Example] = {
     "no-overwrite": OFF,
     "no-progress": OFF,
     "log-level": Example("debug", "debug", "info", "info", "loud"),
+    "log-file": Example("/var/tmp/m.log", Path("/var/tmp/m.log"), "/l", Path("/l"), "a\0b"),
+    "log-format": Example("text", "text", "json", "json", "xml"),
+    "log-max-size": Example("1MiB", MIB, "off", 0, "1"),
+    "log-keep": Example("1", 1, "1000", 1000, "-1"),
 }
 
 

@@ -9,6 +9,7 @@ their table.
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,18 +18,32 @@ from asyncmirror.cli.options import Option
 from asyncmirror.errors import UsageError
 from asyncmirror.plan.remap import Remaps
 from asyncmirror.settings import Collection, Connection, Destination, ObjectOptions, Settings, Tuning, Verification
+from asyncmirror.sizes import KIB, MIB, format_size
 
+_LEAST_LOG = 64 * KIB
+_MOST_LOGS = 1000
 _Section = TypeVar("_Section", Connection, ObjectOptions, Tuning, Settings, Verification, Collection, "Output")
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What is told while it runs, and how."""
+    """What is told while it runs, to whom, and how."""
 
     json: bool = False
     quiet: bool = False
     progress: bool = True
     log_level: str = "warning"
+    log_file: Path | None = None
+    log_format: str = "json"  # of the file
+    log_max_size: int = 100 * MIB  # from which on the file is put away; 0: never
+    log_keep: int = 5  # files put away
+
+    def __post_init__(self) -> None:
+        if 0 < self.log_max_size < _LEAST_LOG:
+            least = format_size(_LEAST_LOG)
+            raise UsageError(f"--log-max-size is {format_size(self.log_max_size)}; it must be {least} or more, or off")
+        if not 1 <= self.log_keep <= _MOST_LOGS:
+            raise UsageError(f"--log-keep is {self.log_keep}; it must be from 1 to {_MOST_LOGS}")
 
 
 @dataclass(frozen=True, slots=True)

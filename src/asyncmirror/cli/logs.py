@@ -1,7 +1,8 @@
-"""What is logged on stderr, and what never is.
+"""What is logged, from which level on, and what never is.
 
-Owns the handler: its lines are escaped, and no credential passes it, whoever logged it. The SDK's and the HTTP client's loggers
-stay at "warning" or above whatever the level, because botocore writes session tokens at "debug". Knows no engine.
+Owns the levels, and the handler of stderr: its lines are escaped, and no credential passes it, whoever logged it. The SDK's and
+the HTTP client's loggers stay at "warning" or above whatever the level, because botocore writes session tokens at "debug". A
+log file's form and fate are `cli.log_file`'s. Knows no engine.
 """
 
 import logging
@@ -12,6 +13,8 @@ from urllib.parse import unquote
 from asyncmirror.cli import stderr
 from asyncmirror.text import show_lines
 
+STORY = "asyncmirror.run"
+"""The logger that tells a log file what a run's screen tells a person; stderr has the screen."""
 _SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN")
 _FOREIGN = ("aioboto3", "aiobotocore", "aiohttp", "boto3", "botocore", "s3transfer", "urllib3")
 _HIDDEN = "[hidden]"
@@ -70,17 +73,30 @@ class _Formatter(logging.Formatter):
 class _Stderr(logging.Handler):
     """Writes to what `sys.stderr` is at that moment: a live screen puts itself in its place, to keep lines above itself."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.addFilter(lambda record: record.name != STORY)
+
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
         stderr.write([self.format(record)])
 
 
-def configure(level: str, redact: Redactor) -> None:
-    """Log to stderr from this level on (``debug``, ``info``, ``warning`` or ``error``)."""
-    threshold = logging.getLevelNamesMapping()[level.upper()]
+def configure(level: str, redact: Redactor, file: logging.Handler | None = None) -> None:
+    """Log to stderr from this level on (``debug``, ``info``, ``warning`` or ``error``), and to a file as `set_level` says."""
     handler = _Stderr()
     handler.setFormatter(_Formatter(redact))
-    logging.basicConfig(level=threshold, handlers=[handler], force=True)
+    logging.basicConfig(handlers=[handler] if file is None else [handler, file], force=True)
     logging.raiseExceptions = False
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Change what is logged, while it runs: on stderr from this level on, in a log file from there on and from "info" on."""
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    root = logging.getLogger()
+    for handler in root.handlers:
+        handler.setLevel(threshold if isinstance(handler, _Stderr) else min(threshold, logging.INFO))
+    root.setLevel(min((handler.level for handler in root.handlers), default=threshold))
     for name in _FOREIGN:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))

@@ -129,11 +129,13 @@ def _mirror(invocation: Invocation, environ: Mapping[str, str]) -> Callable[[Inv
     if invocation.output.json:
         stdout.need()
 
-    from asyncmirror.cli import logs, screen, sync, taps  # noqa: PLC0415  lazily: see above
+    from asyncmirror.cli import log_file, logs, screen, sync, taps  # noqa: PLC0415  lazily: see above
     from asyncmirror.engine.mirror import Mirror  # noqa: PLC0415
 
-    logs.configure(invocation.output.log_level, logs.Redactor(environ))
-    return lambda each: sync.run(each, screen.choose(each.output, environ), Mirror, taps.choose(each, environ))
+    redact = logs.Redactor(environ)
+    file = log_file.choose(invocation.output, redact)
+    logs.configure(invocation.output.log_level, redact, file)
+    return lambda each: sync.run(each, screen.choose(each.output, environ), Mirror, taps.choose(file))
 
 
 def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:

@@ -28,7 +28,7 @@ from asyncmirror.text import show_line
 _ELSEWHERE = frozenset({"subdir", "remap", "journal", "dry-run"})
 """Flags that have keys of their own in the file, or are no part of a mirror."""
 _TABLES: Mapping[str, tuple[Option, ...]] = {
-    **{name: OPTIONS[name] for name in ("connection", "objects", "selection", "behaviour")},
+    **{name: OPTIONS[name] for name in ("connection", "objects", "selection", "behaviour", "service")},
     "limits": OPTIONS["tuning"],
     "batch": tuple(option for option in BATCH if option.name in ("min-size", "max-size")),
 }

@@ -208,4 +208,16 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
             "what is logged on stderr (default: warning)",
         ),
     ),
+    "service": (
+        Option(("--log-file",), "output.log_file", read.path, "FILE", "a log of what runs did: problems, results, notices"),
+        Option(("--log-format",), "output.log_format", read.choice("text", "json"), "text|json", "of the file (default: json)"),
+        Option(
+            ("--log-max-size",),
+            "output.log_max_size",
+            read.size_or_off,
+            "SIZE|off",
+            "from which on it is put away as FILE.1; off: never, logrotate moves it (default: 100MiB)",
+        ),
+        Option(("--log-keep",), "output.log_keep", read.count, "N", "files put away that are kept (default: 5)"),
+    ),
 }

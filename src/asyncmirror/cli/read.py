@@ -29,6 +29,13 @@ _DIGITS = 18
 """More than any count needs; Python refuses to read thousands of them."""
 
 size = parse_size
+
+
+def size_or_off(text: str) -> int:
+    """A size in bytes; 0 for "off"."""
+    return 0 if text.strip().lower() == "off" else parse_size(text)
+
+
 endpoint = check_endpoint
 
 

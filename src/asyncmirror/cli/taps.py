@@ -3,12 +3,15 @@
 Owns the choice; each follower is a `Tap` in a room of its own, imported when it is wanted. Knows no engine.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from asyncmirror.cli.gather import Invocation
+from asyncmirror.cli.log_file import LogFile
 from asyncmirror.cli.tap import Tap
 
 
-def choose(invocation: Invocation, environ: Mapping[str, str]) -> Iterator[Tap]:  # noqa: ARG001  nobody asks for one yet
-    """The taps for these wishes and this environment, in the order in which they are told."""
-    yield from ()
+def choose(log: LogFile | None) -> Iterator[Tap]:
+    """The taps for these wishes, in the order in which they are told. `log` is the file that was asked for."""
+    if log is not None:
+        from asyncmirror.cli.story import Story  # noqa: PLC0415  few ask for it
+
+        yield Story(log.form)

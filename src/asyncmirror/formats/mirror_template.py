@@ -47,6 +47,9 @@ bucket = "my-bucket"
 [behaviour]
 # secrets = "refuse"               # refuse, stop or off
 
+[service]
+# log-file = "/var/log/asyncmirror/mirror.log"
+
 # What `asyncmirror batch RELEASE` aims at.
 [batch]
 # min-size = "10GB"
