@@ -15,7 +15,8 @@ from asyncmirror.engine.steering import LIVE, flag, permit, turned
 from asyncmirror.errors import UsageError
 from asyncmirror.events import Event, Settled, Summary
 from asyncmirror.model import Body, Checksum, Outcome, Properties, Stored
-from asyncmirror.settings import MIB, Connection, Destination, Settings, Tuning
+from asyncmirror.settings import Connection, Destination, Settings, Tuning
+from asyncmirror.sizes import MIB
 from asyncmirror.testing import S3Server, ServerConfig
 from tests.engine.house import PART, TUNING, House, Watched
 
