@@ -85,7 +85,10 @@ class Flight(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """The gauges at one moment. `settled` counts entries by outcome; bytes are of files, `bytes_sent` of bodies sent."""
+    """The gauges at one moment. `settled` counts entries by outcome; bytes are of files, `bytes_sent` of bodies sent.
+
+    `running`: a run goes on; before the first there are none, between two the gauges are those of the last.
+    """
 
     scanning: bool = True
     scanned: int = 0
@@ -100,3 +103,4 @@ class Progress(NamedTuple):
     slowest: tuple[Transfer, ...] = ()
     flight: Flight = Flight()
     paused: bool = False  # no request begins until somebody says so
+    running: bool = True

@@ -33,7 +33,9 @@ async def test_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind
         completed = Completed(Identity(0, 1, 0, 2, 3), compute(CRC, b""), stored["ETag"].strip('"'), 0)
         names = [f"{number:05}" for number in range(COUNT)]
         journal.submit([Complete(directory, name.encode(), completed, clears=False) for name in names]).result()
-        journal.close({"stopped": False})
+        journal.begin_run().result()
+        journal.end_run({"stopped": False}).result()
+        journal.close()
         # What is missing stands at the ends of ranges; what is extra before, between and behind them.
         for name in sorted({*names, "00998+", "01000+", "1"} - {"00000", "00999", "01000", "02499"}):
             server.put("box", f"p/{name}", seed)

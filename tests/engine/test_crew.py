@@ -50,9 +50,10 @@ async def run(settings: Settings, at: int = -1, act: str = "") -> Ran:
             if isinstance(event, Settled):
                 at -= 1
                 if at == 0 and act == "kill":
-                    assert mirror._stages is not None
-                    assert isinstance(mirror._stages._crew, Several)
-                    os.kill(mirror._stages._crew._members[0].pid, signal.SIGKILL)
+                    assert mirror._run is not None
+                    crew = mirror._run._stages._crew
+                    assert isinstance(crew, Several)
+                    os.kill(crew._members[0].pid, signal.SIGKILL)
                 elif at == 0:
                     getattr(mirror, act)()
     return Ran(events)

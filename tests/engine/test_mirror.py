@@ -736,8 +736,8 @@ async def test_the_gauges_add_up(house: House) -> None:
 
 
 def taken(mirror: Mirror) -> int:
-    assert mirror._stages is not None
-    crew = mirror._stages._crew
+    assert mirror._run is not None
+    crew = mirror._run._stages._crew
     assert isinstance(crew, Alone)
     return crew._uploader._budget.taken
 

@@ -32,6 +32,7 @@ _NAMES = [b"name %d \xff" % number for number in range(40)]
 def make(path: Path, *, open_run: bool = False) -> None:
     """A journal with some rows of each kind; `open_run`: as a killed run leaves it, with the rows in the write-ahead log."""
     journal = Journal(path, _OF)
+    journal.begin_run()
     directory = journal.known(b"dir\xff", None).directory
     identity = Identity(1, 2, 3, 4, 5)
     upload = Upload("id", "nonce", 5 << 20, Algorithm.CRC64NVME)
@@ -42,7 +43,8 @@ def make(path: Path, *, open_run: bool = False) -> None:
     if open_run:
         for suffix in ("", "-wal"):
             shutil.copy(f"{path}{suffix}", f"{path}.copy{suffix}")
-    journal.close({"exit_code": 0, "stopped": False})
+    journal.end_run({"exit_code": 0, "stopped": False})
+    journal.close()
     if open_run:
         for suffix in ("", "-wal"):
             os.replace(f"{path}.copy{suffix}", f"{path}{suffix}")
@@ -63,6 +65,7 @@ def use(path: Path) -> None:
         assert error.exit_code in (2, 4), error
         return
     try:
+        journal.begin_run().result()
         journal.known(b"dir\xff", None)
         known = journal.known(b"dir\xff", _NAMES)
         for record in journal.records(known.directory, _NAMES).values():
@@ -73,11 +76,12 @@ def use(path: Path) -> None:
         journal.submit(
             [Complete(known.directory, b"new", Completed(Identity(1, 2, 3, 4, 5), _SUM, "e", 0), clears=True)]
         ).result()
+        journal.end_run({"exit_code": 0}).result()
     except AsyncmirrorError as error:
         assert error.exit_code == 4, error
     finally:
         try:
-            journal.close({"exit_code": 0})
+            journal.close()
         except AsyncmirrorError as error:
             assert error.exit_code == 4, error
 

@@ -11,7 +11,7 @@ import pytest
 from asyncmirror.engine import recorder
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.events import Event, Notice, Summary
-from asyncmirror.journal import writer
+from asyncmirror.journal import runs, writer
 from asyncmirror.model import Outcome
 from asyncmirror.sizes import MIB
 from asyncmirror.source import filesystem
@@ -70,7 +70,7 @@ async def test_a_journal_whose_last_commits_a_power_cut_took_opens_and_nothing_i
     monkeypatch.setattr(recorder, "_MOST", 10)
     monkeypatch.setattr(writer, "_LINGER", 0.0)  # so that there are many commits
     await house.run(watch=watch)
-    monkeypatch.setattr(writer, "_boot", lambda: "after the power cut")  # so that the file is checked
+    monkeypatch.setattr(runs, "here", lambda: ("here", "after the power cut"))  # so that the file is checked
     counts = []
     for cut in CUTS:
         bring_back(tmp_path / "cut", journal, cut, torn=torn)

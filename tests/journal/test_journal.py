@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from asyncmirror.errors import JournalError, UsageError
-from asyncmirror.journal import queries
+from asyncmirror.journal import queries, runs
 from asyncmirror.journal.changes import Abandon, Begin, Change, Complete, Fail, Forgive, Receive
 from asyncmirror.journal.lock import holder
 from asyncmirror.journal.schema import VERSION
@@ -42,6 +42,11 @@ def write(journal: Journal, *changes: Change) -> None:
     journal.submit(changes).result(10)
 
 
+def run(journal: Journal, code: int) -> None:
+    journal.begin_run().result(10)
+    journal.end_run({"exit_code": code, "stopped": False, "complete": code, "adopted": 0}).result(10)
+
+
 def record(journal: Journal, directory: int, name: bytes) -> Record:
     return journal.records(directory, [name])[name]
 
@@ -51,7 +56,8 @@ def test_what_was_committed_is_known_after_reopening(path: Path) -> None:
     assert not journal.resumed
     directory = journal.known(b"a/\xff", None).directory
     write(journal, Complete(directory, b"n\xff", COMPLETED, clears=False))
-    journal.close({"exit_code": 0})
+    run(journal, 0)
+    journal.close()
     again = Journal(path, OF)
     try:
         assert again.resumed
@@ -175,7 +181,7 @@ def test_a_journal_damaged_while_its_machine_went_down_is_noticed(path: Path) ->
     write(journal, *(Complete(directory, b"%06d" % n, COMPLETED, clears=False) for n in range(2000)))
     journal.close()
     connection = sqlite3.connect(path)
-    connection.execute("UPDATE run SET ended = NULL, boot = 'another'")
+    connection.execute("INSERT INTO meta VALUES ('open', 'here before-it-went-down')")
     connection.commit()
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
@@ -202,6 +208,7 @@ def test_a_dry_run_makes_no_journal_and_changes_none(path: Path, monkeypatch: py
     write(real, Complete(real.known(b"", None).directory, b"a", COMPLETED, clears=False))
     real.close()
     dry = Journal(path, OF, read_only=True)
+    run(dry, 0)
     write(dry, Complete(dry.known(b"x", None).directory, b"b", COMPLETED, clears=False))
     assert list(dry.known(b"", None).complete) == [b"a"]
     dry.close()
@@ -209,7 +216,7 @@ def test_a_dry_run_makes_no_journal_and_changes_none(path: Path, monkeypatch: py
     assert again.known(b"x", None).complete == {}
     runs = again.ask(lambda c: c.execute("SELECT count(*) FROM run").fetchone()[0]).result(10)
     again.close()
-    assert runs == 2
+    assert runs == 0
 
 
 def fill(journal: Journal, directory: int) -> None:
@@ -281,10 +288,47 @@ while True:
     assert len(found) <= len(told) + 1
 
 
+def rows(path: Path) -> list[tuple[int, bool, int | None]]:
+    """Number, whether it ended, and exit code of the runs on record."""
+    with sqlite3.connect(path) as connection:
+        found = connection.execute("SELECT id, ended IS NOT NULL, summary FROM run ORDER BY id").fetchall()
+    connection.close()
+    return [(number, bool(ended), summary and json.loads(summary)["exit_code"]) for number, ended, summary in found]
+
+
 def test_runs_are_on_record_with_their_summaries(path: Path) -> None:
-    for code in (3, 0):
-        Journal(path, OF).close({"exit_code": code})
     journal = Journal(path, OF)
-    rows = journal.ask(lambda c: c.execute("SELECT ended IS NULL, summary FROM run ORDER BY id").fetchall()).result(10)
+    run(journal, 3)
+    run(journal, 0)
     journal.close()
-    assert [(ended, summary and json.loads(summary)["exit_code"]) for ended, summary in rows] == [(0, 3), (0, 0), (1, None)]
+    journal = Journal(path, OF)
+    journal.begin_run().result(10)
+    journal.close()  # given up
+    assert rows(path) == [(1, True, 3), (2, True, 0), (3, True, None)]
+
+
+def test_a_killed_run_has_no_end(path: Path) -> None:
+    script = """
+import os, signal, sys
+from pathlib import Path
+from asyncmirror.journal.writer import Belongs, Journal
+journal = Journal(Path(sys.argv[1]), Belongs("/data/edr", "s3://desidata/edr", ""))
+journal.begin_run().result()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", script, path], check=False).returncode == -signal.SIGKILL
+    Journal(path, OF).close()
+    assert rows(path) == [(1, False, None)]
+
+
+def test_old_runs_are_forgotten_those_without_news_first(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "QUIET_KEPT", 3)
+    monkeypatch.setattr(runs, "KEPT", 6)
+    for code in (1, 0, 0, 3, 0, 0, 0, 0):
+        run(journal, code)
+    kept = journal.ask(lambda c: [number for (number,) in c.execute("SELECT id FROM run ORDER BY id")]).result(10)
+    assert kept == [1, 4, 6, 7, 8]
+    for _ in range(5):
+        run(journal, 3)
+    kept = journal.ask(lambda c: [number for (number,) in c.execute("SELECT id FROM run ORDER BY id")]).result(10)
+    assert kept == [4, 9, 10, 11, 12, 13]

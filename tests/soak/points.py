@@ -117,9 +117,17 @@ class _Journal(Journal):
         self.points.reach(f"before the journal is given {' '.join(sorted({type(change).__name__ for change in changes}))}")
         return super().submit(changes)
 
-    def close(self, summary: Mapping[str, object] | None = None) -> None:
+    def begin_run(self) -> "Future[None]":
+        self.points.reach("before the journal is told that a run begins")
+        return super().begin_run()
+
+    def end_run(self, summary: Mapping[str, object] | None) -> "Future[None]":
+        self.points.reach("before the journal is told that the run has ended")
+        return super().end_run(summary)
+
+    def close(self) -> None:
         self.points.reach("before the journal is closed")
-        super().close(summary)
+        super().close()
         self.points.reach("after the journal was closed")
 
 

@@ -1,14 +1,12 @@
-"""The run, as the library's users have it.
+"""The mirror, as the library's users have it: open as long as its process, with as many runs as are asked for.
 
-Owns what a run needs opened, in which order, and closed; and what it comes to in the end. The run itself is `stages`.
+Owns what outlives a run, in which order it is opened, and closed: journal, socket, store; and that a run begins only where
+source and store are there. A run itself is `run`'s.
 """
 
 import asyncio
-import os
-import time
 from collections.abc import AsyncGenerator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -20,29 +18,23 @@ from asyncmirror.engine.descriptors import allow
 from asyncmirror.engine.journals import belongs, default_journal
 from asyncmirror.engine.probing import Probing
 from asyncmirror.engine.revisit import Revisit, Unsettled
-from asyncmirror.engine.stages import Stages
-from asyncmirror.engine.starts import starts
+from asyncmirror.engine.root import Root, open_root
+from asyncmirror.engine.run import Run, Sent
 from asyncmirror.engine.steering import permit
-from asyncmirror.engine.tally import Tally, summarize
-from asyncmirror.errors import BucketError, StoreError, UnreachableError, UsageError
-from asyncmirror.events import Event, Notice, Progress, Started, Summary
+from asyncmirror.errors import AsyncmirrorError, BucketError, StoreError, UnreachableError
+from asyncmirror.events import Event, Notice, Progress, Started
 from asyncmirror.journal import queries
 from asyncmirror.journal.changes import Remember
 from asyncmirror.journal.writer import Belongs, Journal
-from asyncmirror.model import Outcome
 from asyncmirror.plan.filters import Filters
 from asyncmirror.plan.remap import Remaps
 from asyncmirror.settings import Settings, Tuning
-from asyncmirror.source.beneath import Beneath
 from asyncmirror.source.filesystem import is_local, kind, threads
 from asyncmirror.store.assemble import Assembled, assemble
 from asyncmirror.store.port import Store
 
 _PATIENCE = 30.0
 """Seconds in which the store must have answered before anything is begun: somebody is waiting."""
-
-_LEFT = 3
-"""The exit code of a run that adopts and leaves something to be sent: see docs/exit-codes.md."""
 
 
 class Mirror:
@@ -61,12 +53,11 @@ class Mirror:
         self._settings = settings
         self._own_store = store
         self._resources = AsyncExitStack()
-        self._stages: Stages | None = None
+        self._root: Root | None = None  # opened for the next run
+        self._sent = Sent()
+        self._run: Run | None = None  # the last one, or the one going on
         self._drained = False
         self._paused = False
-        self._tally = Tally()
-        self._summary: Summary | None = None
-        self._began = time.monotonic()
 
     async def __aenter__(self) -> Self:
         """Open source, journal and store, and make sure that work can begin.
@@ -79,35 +70,24 @@ class Mirror:
         settings, resources = self._settings, self._resources
         try:
             self._filters = Filters(settings.rules)
-            self._beneath = Beneath(settings.source)
-            resources.callback(self._beneath.close)
-            self._check_remaps()
-            self._starts = await asyncio.to_thread(starts, self._beneath, settings.subdirs or settings.within)
+            resources.callback(self._close_root)
+            self._root = await open_root(settings)
             counts = threads(settings.source, settings.tuning.scanners, settings.tuning.readers)
             tuning, cut = allow(replace(settings.tuning, **counts._asdict()))
             self._settings = settings = replace(settings, tuning=tuning)
-            self._readers = ThreadPoolExecutor(tuning.readers, "read")
-            resources.callback(self._readers.shutdown, cancel_futures=True)
             of = belongs(settings.source, settings.destination, settings.connection)
-            self._started = Started(of.source, of.destination, "", resumed=False)
             path = settings.journal or default_journal(of)
             self._journal = await asyncio.to_thread(self._open_journal, path, of)
             self._notices = tuple(filter(None, (cut, _network(path))))
-            resources.callback(self._close_journal)
+            resources.callback(self._journal.close)
             await self._agree(path)
-            if settings.only_failed:
-                unsettled = await asyncio.wrap_future(self._journal.ask(queries.unsettled_directories))
-                self._filters = Revisit(settings.rules, Unsettled(*unsettled))
             await resources.enter_async_context(answering(self._journal, socket_path(path)))
             self._store: Assembled = await resources.enter_async_context(assemble(settings, self._own_store))
-            await self._check_bucket()
-            self._probing = Probing(settings, self._journal, self._store)
-            if self._own_store is None:
-                await self._probing.check_conditions()
+            await self._ask_store()
         except BaseException:
             await resources.aclose()
             raise
-        self._started = self._started._replace(journal=str(path), resumed=self._journal.resumed)
+        self._started = Started(of.source, of.destination, str(path), resumed=self._journal.resumed)
         return self
 
     async def __aexit__(
@@ -116,23 +96,27 @@ class Mirror:
         """Close what was opened.
 
         Raises:
-            JournalError: The end of the run could not be journalled.
+            JournalError: The journal could not be closed.
         """
         await self._resources.aclose()
 
-    def _check_remaps(self) -> None:
-        """See that the remaps go together, and are of directories."""
-        settings = self._settings
-        Remaps(settings.remaps)
-        for remap in settings.remaps:
-            if os.path.isfile(settings.source / remap.source):
-                raise UsageError(f"{remap.source!r} is a file", hint="--remap moves what is in a directory")
+    def _close_root(self) -> None:
+        if self._root is not None:
+            self._root.beneath.close()
+            self._root = None
 
     async def _agree(self, path: Path) -> None:
         """See that what is in the bucket keeps its keys, and put the remaps on record."""
         remaps = Remaps(self._settings.remaps)
         if await asyncio.wrap_future(self._journal.ask(lambda connection: agree(connection, remaps, path))):
             await asyncio.wrap_future(self._journal.submit((Remember(META, remaps.text()),)))
+
+    async def _ask_store(self) -> None:
+        """Make sure that the store is there, and can do what is asked of it."""
+        await self._check_bucket()
+        self._probing = Probing(self._settings, self._journal, self._store)
+        if self._own_store is None:
+            await self._probing.check_conditions()
 
     async def _check_bucket(self) -> None:
         """Make sure that the store can be worked with. What it refuses now is no file's failure: the run can't begin."""
@@ -154,40 +138,40 @@ class Mirror:
     def _open_journal(self, path: Path, of: Belongs) -> Journal:
         return Journal(path, of, read_only=self._settings.dry_run, endpoint=socket_path(path))
 
-    def _close_journal(self) -> None:
-        summary = self._summary
-        self._journal.close(
-            None if summary is None else summarize(summary, whole=not (self._settings.only_failed or self._settings.subdirs))
-        )
+    async def _choose(self) -> Filters:
+        """What the run looks at."""
+        if not self._settings.only_failed:
+            return self._filters
+        unsettled = await asyncio.wrap_future(self._journal.ask(queries.unsettled_directories))
+        return Revisit(self._settings.rules, Unsettled(*unsettled))
 
     async def run(self) -> AsyncGenerator[Event, None]:
-        """Mirror. Gives events as they become true; the last is always a `Summary`.
+        """Mirror. Gives events as they become true; the last is always a `Summary`. May be called again after that.
 
         Raises:
+            AsyncmirrorError: A second or later run could not begin, as `__aenter__` tells.
             BaseExceptionGroup: A bug: whatever a stage raised that is no `AsyncmirrorError`.
         """
-        self._began = time.monotonic()
-        stages = self._stages = Stages(
-            self._settings, self._filters, self._beneath, self._journal, self._store, self._readers, self._probing, self._starts
-        )
-        stages.pause(paused=self._paused)
+        if self._root is None:
+            limited = self._store.limited
+            self._sent = Sent(limited.requests, limited.bytes_sent)
+            self._root = await open_root(self._settings)
+            try:
+                await self._ask_store()
+            except BaseException:
+                self._close_root()
+                raise
+        filters = await self._choose()
+        root, self._root = self._root, None
+        run = self._run = Run(self._settings, filters, root, self._journal, self._store, self._probing, self._sent)
+        run.pause(paused=self._paused)
         if self._drained:
-            stages.drain()
-        yield self._started
-        for notice in (*self._notices, *self._store.notices):
-            yield Notice(notice)
-        task = asyncio.create_task(stages.run())
-        try:
-            while events := await stages.events():
-                self._tally.add(events)
-                for event in events:
-                    yield event
-            await task
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
-        self._summary = self._summarize(stages)
-        yield self._summary
+            run.drain()
+        notices = map(Notice, (*self._notices, *self._store.notices))
+        async with aclosing(run.events((self._started, *notices))) as events:
+            async for event in events:
+                yield event
+        self._started = self._started._replace(resumed=True)
 
     @property
     def tuning(self) -> Tuning:
@@ -203,8 +187,8 @@ class Mirror:
         permit(self._settings.tuning, tuning)
         self._settings = replace(self._settings, tuning=tuning)
         self._store.limited.steer(tuning)
-        if self._stages is not None:
-            self._stages.steer(tuning)
+        if self._run is not None:
+            self._run.steer(tuning)
 
     @property
     def paused(self) -> bool:
@@ -225,52 +209,29 @@ class Mirror:
         self._paused = paused
         limited = self._store.limited
         limited.pause() if paused else limited.resume()
-        if self._stages is not None:
-            self._stages.pause(paused=paused)
+        if self._run is not None:
+            self._run.pause(paused=paused)
 
     def drain(self) -> None:
         """Begin nothing new, finish the requests in flight, then end; resumable."""
         self._drained = True
-        if self._stages is not None:
-            self._stages.drain()
+        if self._run is not None:
+            self._run.drain()
 
     def stop(self) -> None:
         """End at once; resumable."""
         self._drained = True
-        if self._stages is not None:
-            self._stages.stop()
+        if self._run is not None:
+            self._run.stop()
 
     def progress(self) -> Progress:
-        """The gauges now."""
-        if self._stages is None:
-            return Progress()
-        counts, sizes = dict(self._tally.counts), dict(self._tally.bytes)
-        return self._stages.progress(counts, sizes, time.monotonic() - self._began)
-
-    def _summarize(self, stages: Stages) -> Summary:
-        counts, sizes = self._tally.counts, self._tally.bytes
-        if not self._settings.dry_run:
-            # Whatever was seen and has no outcome is pending, however the run ended.
-            counts[Outcome.PENDING] += stages.scanned - counts.total()
-            sizes[Outcome.PENDING] += max(0, stages.scanned_bytes - sizes.total())
-        fatal = stages.fatal
-        return Summary(
-            counts=dict(counts),
-            bytes_by_outcome=dict(sizes),
-            bytes_sent=stages.bytes_sent,
-            bytes_total=stages.scanned_bytes,
-            requests=stages.requests,
-            seconds=time.monotonic() - self._began,
-            exit_code=self._exit_code if fatal is None else fatal.exit_code,
-            stopped=stages.stopped,
-            error="" if fatal is None else str(fatal),
-        )
+        """The gauges now. Between runs they stand as the last one left them."""
+        return Progress(running=False) if self._run is None else self._run.progress()
 
     @property
-    def _exit_code(self) -> int:
-        """The tally's; in a run that sends nothing, what is left to another one is not mirrored."""
-        left = not self._settings.send and self._tally.counts[Outcome.PENDING]
-        return self._tally.exit_code or (_LEFT if left else 0)
+    def fatal(self) -> AsyncmirrorError | None:
+        """What ended the last run before its end; None where nothing did."""
+        return None if self._run is None else self._run.fatal
 
 
 def _network(journal: Path) -> str:

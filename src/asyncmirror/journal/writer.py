@@ -6,10 +6,8 @@ journal: nothing that it had not committed was ever told to anybody, so that not
 """
 
 import contextlib
-import json
 import os
 import queue
-import socket
 import sqlite3
 import threading
 import time
@@ -20,18 +18,20 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from asyncmirror.errors import JournalError, UsageError
-from asyncmirror.journal import queries
+from asyncmirror.journal import queries, runs
 from asyncmirror.journal.changes import Change, apply
 from asyncmirror.journal.lock import Lock
 from asyncmirror.journal.queries import Known
 from asyncmirror.journal.schema import check_integrity, connect, translate, translate_damage
 from asyncmirror.model import Record
-from asyncmirror.version import VERSION
 
 T = TypeVar("T")
 _LINGER = 0.05
 """Seconds that a change waits at most while questions keep coming."""
 _REMEMBERED = 10_000  # directory ids
+_REMEMBER = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
+_OPEN = "open"
+"""What is on record as long as the journal is open: where that is."""
 
 
 class Belongs(NamedTuple):
@@ -65,14 +65,6 @@ class _Job(NamedTuple):
     writes: bool
 
 
-def _boot() -> str:
-    """An id that changes when the machine starts anew; empty where there is none."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
-
-
 class Journal:
     """A journal, opened and locked. Every method may be called from any thread; `close` when nobody else calls any."""
 
@@ -95,7 +87,7 @@ class Journal:
         try:
             self._connection = connect(None if self._lock is None else path)
             try:
-                self.resumed = self._begin(belongs)
+                self.resumed = self._check(belongs)
             except BaseException:
                 self._connection.close()
                 raise
@@ -105,32 +97,46 @@ class Journal:
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._directories: OrderedDict[bytes, int] = OrderedDict()
         self._broken: JournalError | None = None
+        self._run: int | None = None  # the one going on; the thread's
         self._thread = threading.Thread(target=self._serve, name="journal", daemon=True)
         self._thread.start()
 
-    def _begin(self, belongs: Belongs) -> bool:
-        """Check what the journal is of, and note that a run begins; whether there was one before."""
+    def _check(self, belongs: Belongs) -> bool:
+        """See that the journal is sound and of what is meant, and note it; whether a run was here before."""
         connection = self._connection
         try:
             on_record = queries.meta(connection)
             if on_record:
                 refuse_other(on_record, belongs, self.path)
-            last = connection.execute("SELECT host, boot, ended FROM run ORDER BY id DESC LIMIT 1").fetchone()
-            here = (socket.gethostname(), _boot())
-            # A killed process can't damage the file, a machine that went down may.
-            if last and last[2] is None and (last[0], last[1]) != here:
+            here = " ".join(runs.here())
+            # A killed process can't damage the file, a machine that went down while it was open may.
+            if on_record.get(_OPEN, here) != here:
                 check_integrity(connection, self.path)
             connection.execute("BEGIN")
-            connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", belongs._asdict().items())
-            self._run = connection.execute(
-                "INSERT INTO run (version, host, pid, boot, started) VALUES (?, ?, ?, ?, ?)",
-                (VERSION, here[0], os.getpid(), here[1], time.time()),
-            ).lastrowid
+            connection.executemany(_REMEMBER, [*belongs._asdict().items(), (_OPEN, here)])
             if not self._read_only:
                 connection.execute("COMMIT")
+            return runs.began(connection)
         except sqlite3.Error as error:
             raise translate(error, self.path) from None
-        return last is not None
+
+    def begin_run(self) -> "Future[None]":
+        """Note that a run begins."""
+
+        def begin(connection: sqlite3.Connection) -> None:
+            self._run = runs.begin(connection)
+
+        return self._put(begin, writes=True)
+
+    def end_run(self, summary: Mapping[str, object] | None) -> "Future[None]":
+        """Note that the run has ended, and what it came to; None: it was given up."""
+
+        def end(connection: sqlite3.Connection) -> None:
+            if self._run is not None:
+                runs.end(connection, self._run, summary)
+            self._run = None
+
+        return self._put(end, writes=True)
 
     def ask(self, function: Callable[[sqlite3.Connection], T]) -> "Future[T]":
         """Have the thread answer a question. The future fails with `JournalError`."""
@@ -244,15 +250,15 @@ class Journal:
         for future in waiting:
             future.set_exception(self._broken)
 
-    def close(self, summary: Mapping[str, object] | None = None) -> None:
-        """End the run, noting its summary, and let go of the file. A journal that failed is closed as it is.
+    def close(self) -> None:
+        """Let go of the file; a run that is going on is given up. A journal that failed is closed as it is.
 
         Raises:
             JournalError: The end could not be written.
         """
-        if not self._read_only and self._broken is None:
-            row = (time.time(), None if summary is None else json.dumps(summary), self._run)
-            self._put(lambda c: c.execute("UPDATE run SET ended = ?, summary = ? WHERE id = ?", row), writes=True)
+        if self._broken is None:
+            self.end_run(None)
+            self._put(lambda connection: connection.execute("DELETE FROM meta WHERE key = ?", (_OPEN,)), writes=True)
         self._queue.put(None)
         self._thread.join()
         try:
