@@ -1,10 +1,14 @@
 """Runs that look at a part of the source."""
 
+import errno
+import os
+
 import pytest
 
 from asyncmirror.errors import UsageError
 from asyncmirror.model import Outcome
 from asyncmirror.settings import Symlinks
+from asyncmirror.source.beneath import Beneath
 from tests.audit.test_verify import verify
 from tests.engine.house import House
 
@@ -66,3 +70,42 @@ async def test_what_is_not_there_is_refused_before_anything_is_sent(full: House,
     with pytest.raises(UsageError, match="the source has no"):
         await full.run(full.options(subdirs=("a", name)))
     assert not full.store.sent
+
+
+async def test_a_scan_that_begins_below_a_link_or_a_circle_sees_what_one_from_the_root_sees(full: House) -> None:
+    (full.root / "a/b/up").symlink_to("..")
+    (full.root / "c/link").symlink_to("../a")
+    (full.root / "c/top").symlink_to("..")
+    (full.root / "c/file").symlink_to("../a/x")
+    everything = await full.run(full.options(symlinks=Symlinks.FOLLOW, dry_run=True))
+    for start in ("a", "a/b", "c", "c/link", "c/link/b", "c/link/b/up", "c/link/x", "c/file"):
+        ran = await full.run(full.options(symlinks=Symlinks.FOLLOW, dry_run=True, subdirs=(start,)))
+        below = os.fsencode(start)
+        assert ran.settled == {
+            path: event for path, event in everything.settled.items() if path == below or path.startswith(below + b"/")
+        }
+
+
+@pytest.mark.parametrize("name", ["c/link/x", "c/out/x"])
+async def test_what_is_behind_a_link_that_is_not_followed_is_refused(full: House, name: str) -> None:
+    (full.root / "c/link").symlink_to("../a")
+    (full.root / "c/out").symlink_to("/")
+    symlinks = Symlinks.FOLLOW if "out" in name else Symlinks.SKIP
+    with pytest.raises(UsageError, match="not a directory"):
+        await full.run(full.options(subdirs=(name,), symlinks=symlinks))
+
+
+async def test_what_may_not_be_listed_is_reported_and_the_rest_is_sent(full: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_directory = Beneath.open_directory
+
+    def refuse(beneath: Beneath, location: bytes) -> int:
+        if location == b"a/b":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return open_directory(beneath, location)
+
+    monkeypatch.setattr(Beneath, "open_directory", refuse)
+    ran = await full.run(full.options(subdirs=("a/b", "c/w")))
+    assert {path: event.outcome for path, event in ran.settled.items()} == {
+        b"a/b": Outcome.UNREADABLE,
+        b"c/w": Outcome.COMPLETE,
+    }

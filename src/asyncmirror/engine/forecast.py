@@ -80,7 +80,7 @@ class Forecaster:
         filters = Filters(settings.rules)
         beneath = Beneath(settings.source)
         try:
-            begin = starts(beneath, settings.subdirs or settings.within)
+            begin = starts(beneath, settings.subdirs or settings.within, settings.symlinks)
             of = belongs(settings.source, settings.destination, settings.connection)
             journal = Journal(settings.journal or default_journal(of), of, read_only=True)
             try:

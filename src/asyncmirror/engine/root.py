@@ -32,7 +32,8 @@ async def open_root(settings: Settings) -> Root:
     beneath = Beneath(settings.source)
     try:
         _check_remaps(settings)
-        return Root(beneath, await asyncio.to_thread(starts, beneath, settings.subdirs or settings.within))
+        found = await asyncio.to_thread(starts, beneath, settings.subdirs or settings.within, settings.symlinks)
+        return Root(beneath, found)
     except BaseException:
         beneath.close()
         raise

@@ -16,6 +16,7 @@ from asyncmirror.engine import orphans
 from asyncmirror.engine.adopting import adopting
 from asyncmirror.engine.channel import Channel
 from asyncmirror.engine.crew import Alone, Crew, several
+from asyncmirror.engine.pardon import pardon
 from asyncmirror.engine.planner import Plan, Planner
 from asyncmirror.engine.probing import Probing
 from asyncmirror.engine.recorder import Recorder
@@ -70,6 +71,7 @@ class Stages:
         self._plans: Channel[Plan] = Channel(_PLANS)
         self._works: Channel[Work] = Channel(_WORKS)
         self._recorder = Recorder(journal, self._outbox.offer, self._fail, self._halt)
+        self._filters = filters
         self._planner = Planner(settings, filters, journal, beneath)
         self._guard = Guard(settings, store.store, self._recorder.notice)
         self._walker = Walker(beneath, filters, settings.symlinks, settings.stubs, self._emit, settings.tuning.scanners, starts)
@@ -97,6 +99,8 @@ class Stages:
                 group.create_task(self._workers.run())
             if not (self.stopped or self._settings.dry_run):
                 await self._recorder.finish()
+                if not (self._settings.subdirs or self._settings.only_failed):
+                    await pardon(self._journal, self._settings, self._filters, self._beneath)
                 await orphans.look(self._journal, self._store.store, self._planner.prefix, self._recorder.notice)
         except* AsyncmirrorError as errors:
             self.fatal = self.fatal or first(errors)

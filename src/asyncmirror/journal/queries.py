@@ -82,6 +82,22 @@ class KnownProblem(NamedTuple):
     problem: Problem
 
 
+class Unsettled(NamedTuple):
+    """An entry with a problem, or with an unfinished upload: its directory's id and path, and its name there.
+
+    An empty name is the directory itself.
+    """
+
+    directory: int
+    parent: bytes
+    name: bytes
+
+    @property
+    def path(self) -> bytes:
+        """Its path below the source."""
+        return join(self.parent, self.name) if self.name else self.parent
+
+
 def directory_id(connection: sqlite3.Connection, path: bytes) -> int:
     """The id of a directory; 0 where the journal does not know it."""
     row = connection.execute("SELECT id FROM directory WHERE path = ?", (path,)).fetchone()
@@ -192,6 +208,16 @@ def problems(connection: sqlite3.Connection) -> Iterator[KnownProblem]:
     for directory, name, outcome, reason, retryable, *identity in rows:
         seen = None if identity[0] is None else Identity(0, *identity)
         yield KnownProblem(join(directory, name), Problem(seen, _outcome(outcome), reason, bool(retryable)))
+
+
+def unsettled(connection: sqlite3.Connection, table: str, after: tuple[int, bytes], most: int) -> list[Unsettled]:
+    """Some of the entries of a table, `problem` or `upload`, behind a directory's id and a name."""
+    rows = connection.execute(
+        f"SELECT u.directory, d.path, u.name FROM {table} u JOIN directory d ON d.id = u.directory"
+        " WHERE (u.directory, u.name) > (?, ?) ORDER BY u.directory, u.name LIMIT ?",
+        (*after, most),
+    )
+    return [Unsettled(*row) for row in rows]
 
 
 def holding(connection: sqlite3.Connection, path: bytes) -> Iterator[bytes]:
