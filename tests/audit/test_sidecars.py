@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from asyncmirror.audit.merge import Verdict
 from asyncmirror.formats import sidecars
 from asyncmirror.formats.sidecars import Sum, sums
+from asyncmirror.settings import Symlinks
 from tests.audit.test_verify import verify
 from tests.engine.house import House
 
@@ -121,3 +122,17 @@ def test_every_name_that_sha256sum_escapes_is_read(name: bytes) -> None:
 )
 def test_desis_name_of_a_checksum_file(directory: bytes, name: bytes) -> None:
     assert sidecars.name(directory, b"edr") == name
+
+
+async def test_checksum_files_behind_links_are_held_against_what_the_links_lead_to(house: House) -> None:
+    house.settings = house.options(symlinks=Symlinks.FOLLOW)
+    (house.root / "latest").symlink_to("redux")
+    (house.root / "redux/run/again").symlink_to("../../raw")
+    (house.root / "redux/run/redux_iron_run.sha256sum").unlink()
+    seal(house, "redux/run/redux_iron_run.sha256sum", "x", "logs/y", "again/0001/desi-1.fits.fz")
+    assert await told(house) == {}
+    assert (await verify(house, sidecars=True)).report.sums == 13
+    house.write("raw/0001/another", b"")
+    found = await told(house)
+    assert {verdict for verdict, _ in found.values()} == {Verdict.INVALID}
+    assert found.keys() == {f"{where}/0001/checksum-0001.sha256sum" for where in ("raw", "redux/run/again", "latest/run/again")}

@@ -189,6 +189,25 @@ def find(beneath: Beneath, directory: bytes, name: bytes) -> File:
     return File(name, identity_of(beneath.status(parent, real_name or b".")), parent, real_name or b".")
 
 
+def directory_at(beneath: Beneath, path: bytes) -> bytes:
+    """Where a directory of the source stands, links followed as a scan follows them.
+
+    Raises:
+        OSError: It can't be found.
+    """
+    parent, _, name = path.rpartition(b"/")
+    try:
+        if not path or stat.S_ISDIR(beneath.status(parent, name).st_mode):
+            return path
+    except OSError as error:
+        if error.errno not in _ELSEWHERE:
+            raise
+    location = beneath.resolve(parent, name)
+    if location is None:
+        raise FileNotFoundError(errno.ENOENT, "it leads outside the source by now")
+    return location
+
+
 def _is_link(beneath: Beneath, kept: Kept) -> bool:
     """Whether it is a symbolic link on record, the same as then: it has no bytes to compare."""
     try:

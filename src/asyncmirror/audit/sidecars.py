@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from itertools import islice
 
-from asyncmirror.audit.contents import Digest, find, read_through
+from asyncmirror.audit.contents import Digest, directory_at, find, read_through
 from asyncmirror.audit.merge import Finding, Verdict
 from asyncmirror.errors import ChangedError, SourceError
 from asyncmirror.formats.sidecars import SUFFIX, Sum, sums
@@ -94,9 +94,9 @@ class Sidecars:
         return Verdict.EQUAL, ""
 
     def _entries(self, directory: bytes, recursive: bool) -> int:  # noqa: FBT001  `run_in_executor` passes by position
-        """How many entries of a directory are no directories; of those below it too, links not followed."""
+        """How many entries of a directory are no directories; of those below it too, links in it not followed."""
         count = 0
-        pending = [directory]
+        pending = [directory_at(self._beneath, directory)]
         while pending:
             where = pending.pop()
             with self._beneath.listing(where) as entries:
