@@ -31,6 +31,12 @@ def parse_size(text: str) -> int:
     return int(float(match[1]) * base ** _POWER[match[2].lower()])
 
 
+def write_size(size: int) -> str:
+    """A size to the byte, as `parse_size` reads it: ``64MiB``, ``1025KiB``, ``100B``."""
+    unit, name = next((unit, name) for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB"), (1, "B")) if size % unit == 0)
+    return f"{size // unit}{name}"
+
+
 def format_size(size: float) -> str:
     """A size in bytes for people: ``512 B``, ``64 MiB``, ``1.5 TiB``."""
     value = float(size)

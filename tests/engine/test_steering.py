@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from asyncmirror.cli.options import OPTIONS
 from asyncmirror.engine.mirror import Mirror
-from asyncmirror.engine.steering import LIVE, flag, permit, turned
+from asyncmirror.engine.steering import KNOBS, LIVE, Turn, permit, turns
 from asyncmirror.errors import UsageError
 from asyncmirror.events import Event, Settled, Summary
 from asyncmirror.model import Body, Checksum, Outcome, Properties, Stored
@@ -153,7 +154,7 @@ async def test_what_is_fixed_is_refused_and_nothing_is_turned(house: House, fiel
     async with going(house, small(house, 1)) as (mirror, _, _):
         before = mirror.tuning
         changed: dict[str, int] = {field: PART + 1 if field == "part_size" else 2}
-        with pytest.raises(UsageError, match=f"{flag(field)} can't be turned"):
+        with pytest.raises(UsageError, match=f"--{field.replace('_', '-')} can't be turned"):
             mirror.steer(replace(before, concurrency=100, **changed))
         assert mirror.tuning == before
 
@@ -168,8 +169,16 @@ def test_more_than_the_system_allows_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 def test_what_differs_is_named() -> None:
     now = Tuning()
-    assert turned(now, replace(now, max_memory=64 * MIB, concurrency=1)) == ("concurrency", "max_memory")
-    assert set(LIVE) <= {each.name for each in fields(Tuning)}
+    assert turns(now, replace(now, max_memory=65 * MIB, concurrency=1)) == (
+        Turn("concurrency", "64", "1"),
+        Turn("max-memory", "512MiB", "65MiB"),
+    )
+    assert turns(now, now) == ()
+    assert {each.name for each in fields(Tuning)} >= LIVE
+    names = {option.name: option for option in OPTIONS["tuning"]}
+    for knob in KNOBS:
+        read = names[knob.name].read(knob.show(now))
+        assert read == getattr(now, names[knob.name].field.removeprefix("tuning.")), "a knob's text is what its flag takes"
 
 
 async def test_processes_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """What needs no set-up: documents, patterns, plans of faults, what a run answers, the texts of options."""
 
+import json
 import os
 from typing import Any
 
@@ -11,8 +12,9 @@ from asyncmirror.cli.gather import Given, gather
 from asyncmirror.cli.json_lines import dump
 from asyncmirror.cli.options import OPTIONS
 from asyncmirror.engine.frames import Commit, Done, Drain, Frames, Message, Note, Outcomes, Result
-from asyncmirror.engine.status import Run, Status, Trouble, Upload, from_json, to_json
+from asyncmirror.engine.status import Live, Run, Status, Trouble, Upload, from_plain, to_plain
 from asyncmirror.errors import UsageError
+from asyncmirror.events import Flight, Progress, Transfer
 from asyncmirror.journal.changes import Forgive
 from asyncmirror.model import Outcome
 from asyncmirror.plan.filters import Filters
@@ -145,6 +147,11 @@ STATUS = Status(
     {Outcome.COMPLETE: 5, Outcome.FAILED: 2},
     (Upload(b"\xff/a", 10, "id", 5),),
     (Trouble(b"\xfe\n", Outcome.FAILED, "why"),),
+    live=Live(
+        Progress(settled={Outcome.COMPLETE: 1}, slowest=(Transfer(b"\xff", 1, 2, 0.5),), flight=Flight(1, 2, 3)),
+        {"concurrency": "64", "max-memory": "512MiB"},
+        1.5,
+    ),
 )
 _STATUS_VALUES: st.SearchStrategy[object] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.just(10**400) | st.just("\x1b[2J"),
@@ -158,9 +165,7 @@ _STATUS_VALUES: st.SearchStrategy[object] = st.recursive(
 @st.composite
 def _replaced(draw: st.DrawFn) -> bytes:
     """The answer with some of its values replaced, at any depth."""
-    import json  # noqa: PLC0415  it writes infinities and surrogates, which orjson does not
-
-    answer: Any = json.loads(to_json(STATUS))
+    answer: Any = json.loads(json.dumps(to_plain(STATUS)))
     for _ in range(draw(st.integers(1, 3))):
         inside: Any = answer
         while True:
@@ -183,8 +188,8 @@ def one_line(text: str) -> None:
 
 def _status(text: bytes) -> None:
     try:
-        status = from_json(text)
-    except (ValueError, KeyError, TypeError):
+        status = from_plain(json.loads(text))
+    except (ValueError, KeyError, TypeError, RecursionError):
         return
     for line in shown.lines(status):
         one_line(line)
@@ -260,7 +265,12 @@ TARGETS: tuple[Target[Any], ...] = (
     Target("document", DOCUMENTS, constant(_document), 300),
     Target("pattern", st.tuples(_GLOBS | _STARS | _ANY_PATTERN, _PATHS), constant(_pattern), 400, seconds=3),
     Target("plan", mutated(_PLANS.map(_dump), 1), constant(_plan), 300),
-    Target("status", _replaced() | mutated(st.just(to_json(STATUS))) | st.binary(max_size=20), constant(_status), 300),
+    Target(
+        "status",
+        _replaced() | mutated(st.just(json.dumps(to_plain(STATUS)).encode())) | st.binary(max_size=20),
+        constant(_status),
+        300,
+    ),
     Target("frames", st.tuples(st.lists(_MESSAGES, max_size=5), st.lists(st.floats(0, 1), max_size=9)), constant(_frames), 100),
     Target("options", st.lists(st.tuples(st.integers(0, len(_ALL) - 1), _OPTION_TEXTS), max_size=4), constant(_options), 400),
 )

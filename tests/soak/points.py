@@ -104,9 +104,9 @@ class _Journal(Journal):
 
     points: Points
 
-    def __init__(self, path: Path, belongs: Belongs, *, read_only: bool = False, endpoint: str = "") -> None:
+    def __init__(self, path: Path, belongs: Belongs, *, read_only: bool = False) -> None:
         self.points.reach("before the journal is opened")
-        super().__init__(path, belongs, read_only=read_only, endpoint=endpoint)
+        super().__init__(path, belongs, read_only=read_only)
         self.points.reach("after the journal was opened")
 
     def ask(self, function: Callable[[sqlite3.Connection], T]) -> "Future[T]":

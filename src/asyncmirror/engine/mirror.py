@@ -5,6 +5,7 @@ source and store are there. A run itself is `run`'s.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
@@ -13,14 +14,16 @@ from types import TracebackType
 from typing import Self
 
 from asyncmirror.audit.agreed import META, agree
-from asyncmirror.engine.answer import answering, socket_path
+from asyncmirror.engine.answering import answering
+from asyncmirror.engine.control import Control
 from asyncmirror.engine.descriptors import allow
 from asyncmirror.engine.journals import belongs, default_journal
 from asyncmirror.engine.probing import Probing
 from asyncmirror.engine.revisit import Revisit, Unsettled
 from asyncmirror.engine.root import Root, open_root
 from asyncmirror.engine.run import Run, Sent
-from asyncmirror.engine.steering import permit
+from asyncmirror.engine.status import Live
+from asyncmirror.engine.steering import KNOBS, permit
 from asyncmirror.errors import AsyncmirrorError, BucketError, StoreError, UnreachableError
 from asyncmirror.events import Event, Notice, Progress, Started
 from asyncmirror.journal import queries
@@ -49,7 +52,11 @@ class Mirror:
         Args:
             settings: What to mirror, where to, and how.
             store: A store of one's own, undecorated; None: the S3 bucket that the settings name.
+
+        Attributes:
+            control: What this process can be asked and told over its socket, while the mirror is open.
         """
+        self.control = Control()
         self._settings = settings
         self._own_store = store
         self._resources = AsyncExitStack()
@@ -57,7 +64,7 @@ class Mirror:
         self._sent = Sent()
         self._run: Run | None = None  # the last one, or the one going on
         self._drained = False
-        self._paused = False
+        self._paused: float | None = None
 
     async def __aenter__(self) -> Self:
         """Open source, journal and store, and make sure that work can begin.
@@ -81,7 +88,7 @@ class Mirror:
             self._notices = tuple(filter(None, (cut, _network(path))))
             resources.callback(self._journal.close)
             await self._agree(path)
-            await resources.enter_async_context(answering(self._journal, socket_path(path)))
+            await resources.enter_async_context(answering(self.control, self._journal, self._live))
             self._store: Assembled = await resources.enter_async_context(assemble(settings, self._own_store))
             await self._ask_store()
         except BaseException:
@@ -136,7 +143,7 @@ class Mirror:
             ) from error
 
     def _open_journal(self, path: Path, of: Belongs) -> Journal:
-        return Journal(path, of, read_only=self._settings.dry_run, endpoint=socket_path(path))
+        return Journal(path, of, read_only=self._settings.dry_run)
 
     async def _choose(self) -> Filters:
         """What the run looks at."""
@@ -164,7 +171,7 @@ class Mirror:
         filters = await self._choose()
         root, self._root = self._root, None
         run = self._run = Run(self._settings, filters, root, self._journal, self._store, self._probing, self._sent)
-        run.pause(paused=self._paused)
+        run.pause(paused=self.paused)
         if self._drained:
             run.drain()
         notices = map(Notice, (*self._notices, *self._store.notices))
@@ -193,7 +200,7 @@ class Mirror:
     @property
     def paused(self) -> bool:
         """Whether requests are held back until `resume`."""
-        return self._paused
+        return self._paused is not None
 
     def pause(self) -> None:
         """Begin no request until `resume`; those in flight end, and the scan goes on until it is far enough ahead."""
@@ -206,7 +213,8 @@ class Mirror:
     def _hold(self, *, paused: bool) -> None:
         if self._drained:
             return  # what waits is turned away: it must come to its end
-        self._paused = paused
+        if paused != self.paused:
+            self._paused = time.time() if paused else None
         limited = self._store.limited
         limited.pause() if paused else limited.resume()
         if self._run is not None:
@@ -226,7 +234,10 @@ class Mirror:
 
     def progress(self) -> Progress:
         """The gauges now. Between runs they stand as the last one left them."""
-        return Progress(running=False) if self._run is None else self._run.progress()
+        return Progress(running=False, paused=self.paused) if self._run is None else self._run.progress()
+
+    def _live(self) -> Live:
+        return Live(self.progress(), {knob.name: knob.show(self.tuning) for knob in KNOBS}, self._paused)
 
     @property
     def fatal(self) -> AsyncmirrorError | None:

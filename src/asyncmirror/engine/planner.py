@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from asyncmirror.engine.claims import Claims
+from asyncmirror.engine.endpoint import DIRECTORY, SOCKET
 from asyncmirror.engine.revisit import Revisit
 from asyncmirror.errors import RefusedError
 from asyncmirror.events import Settled, Unchanged
+from asyncmirror.journal import queries
 from asyncmirror.journal.changes import Change, Complete, Fail, Forgive, Orphan
 from asyncmirror.journal.queries import Known
 from asyncmirror.journal.writer import Journal
@@ -26,7 +28,7 @@ from asyncmirror.source.beneath import Beneath
 from asyncmirror.source.walk import File, Listing, Oddity
 from asyncmirror.transfer.work import Work
 
-_OWN = (b"", b"-wal", b"-shm", b"-journal", b"-new", b".lock", b".sock")
+_OWN = (b"", b"-wal", b"-shm", b"-journal", b"-new", b".lock")
 _RECORDED = frozenset({Outcome.UNREADABLE, Outcome.UNSUPPORTED, Outcome.REFUSED, Outcome.FAILED})
 _NOTHING = Record()
 _TAKEN = "its key is that of {}: a remap brings both there"
@@ -56,8 +58,9 @@ class Planner:
         # The journal's files, where they lie within the source: they change while they would be read.
         where, _, name = os.path.realpath(os.fsencode(journal.path)).rpartition(b"/")
         below = os.path.relpath(where, os.path.realpath(os.fsencode(settings.source)))
-        self._own_directory = b"" if below == b"." else below
-        self._own_names = frozenset(name + suffix for suffix in _OWN)
+        within = b"" if below == b"." else below
+        socket = queries.join(within, name + os.fsencode(DIRECTORY))
+        self._own = {within: frozenset(name + suffix for suffix in _OWN), socket: frozenset({os.fsencode(SOCKET)})}
 
     def prefix(self, directory: bytes) -> str:
         """What the keys of a directory's files begin with."""
@@ -73,8 +76,8 @@ class Planner:
         directory, files, oddities, whole = listing
         scanned_bytes = sum(file.identity.size for file in files) + sum(oddity.size for oddity in oddities)
         plan = Plan(None, [], [], [], len(files) + len(oddities), scanned_bytes)
-        if directory.path == self._own_directory:
-            listing = self._without_own(listing, plan)
+        if own := self._own.get(directory.path):
+            listing = _without_own(listing, own, plan)
             _, files, oddities, _ = listing
         if self._filters:
             files, oddities = self._filtered(listing, plan)
@@ -105,18 +108,6 @@ class Planner:
     def _looked_at(self, listing: Listing) -> Listing:
         """What of the listing this run is about."""
         return self._filters.narrow(listing, self._journal) if isinstance(self._filters, Revisit) else listing
-
-    def _without_own(self, listing: Listing, plan: Plan) -> Listing:
-        """The listing without the journal's own files."""
-        own = self._own_names
-        for name in [file.name for file in listing.files] + [oddity.name for oddity in listing.oddities]:
-            if name in own:
-                path = listing.directory.child(name)
-                plan.settled.append(Settled(path, "", Outcome.EXCLUDED, 0, "it belongs to the journal of this run"))
-        return listing._replace(
-            files=[file for file in listing.files if file.name not in own],
-            oddities=[oddity for oddity in listing.oddities if oddity.name not in own],
-        )
 
     def _filtered(self, listing: Listing, plan: Plan) -> tuple[list[File], list[Oddity]]:
         """What no rule leaves out. What is told of a directory itself, in its own listing, is not for these rules."""
@@ -221,3 +212,15 @@ def _once(listing: Listing) -> Listing:
     """The listing with each name once: a directory that changes while it is read may repeat one."""
     names = {file.name: file for file in listing.files}
     return listing if len(names) == len(listing.files) else listing._replace(files=list(names.values()))
+
+
+def _without_own(listing: Listing, own: frozenset[bytes], plan: Plan) -> Listing:
+    """The listing without the journal's own files."""
+    for name in [file.name for file in listing.files] + [oddity.name for oddity in listing.oddities]:
+        if name in own:
+            path = listing.directory.child(name)
+            plan.settled.append(Settled(path, "", Outcome.EXCLUDED, 0, "it belongs to the journal of this run"))
+    return listing._replace(
+        files=[file for file in listing.files if file.name not in own],
+        oddities=[oddity for oddity in listing.oddities if oddity.name not in own],
+    )

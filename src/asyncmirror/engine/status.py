@@ -1,31 +1,31 @@
 """What the journal knows, for people and programs: the whole of `asyncmirror status`.
 
 Owns the report's shape and how it is got: from the file where no process has the journal, else from the process that has it,
-over a socket beside the journal (`engine.answer`). SQLite's exclusive lock lets nobody else read the file.
+over its socket (`engine.asking`, `engine.answering`). SQLite's exclusive lock lets nobody else read the file.
 """
 
 import contextlib
 import json
 import os
-import socket
 import sqlite3
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from asyncmirror.engine.asking import ask
+from asyncmirror.engine.gauges import from_plain as gauges_from_plain
+from asyncmirror.engine.gauges import listed, mapping, number, text
+from asyncmirror.engine.gauges import to_plain as gauges_to_plain
 from asyncmirror.errors import JournalError, UsageError
+from asyncmirror.events import Progress
 from asyncmirror.journal import queries
 from asyncmirror.journal.lock import Holder, Lock, holder
 from asyncmirror.journal.schema import check_header, connect, translate, translate_damage
 from asyncmirror.model import Outcome
 
-_PATIENCE = 30.0
-"""Seconds to wait for the running process's answer: counting 100 M rows takes a while."""
 _END_OF_TIME = 1 << 37
 """Seconds since the epoch that a clock can't have reached."""
-_MOST = 1 << 63
-"""SQLite's largest integer, and one."""
 
 
 class Upload(NamedTuple):
@@ -56,8 +56,19 @@ class Run(NamedTuple):
     summary: Mapping[str, object] | None
 
 
+class Live(NamedTuple):
+    """What is so at this moment: the gauges, each knob as its flag would take it, and since when it is paused (None: not)."""
+
+    progress: Progress
+    knobs: Mapping[str, str]
+    paused: float | None = None
+
+
 class Status(NamedTuple):
-    """The report. `counts` and `sizes` (bytes) are by outcome, over all runs; `unproven` were adopted by size alone."""
+    """The report. `counts` and `sizes` (bytes) are by outcome, over all runs; `unproven` were adopted by size alone.
+
+    `live` is told by the process that has the journal; without one there is nothing live.
+    """
 
     source: str
     destination: str
@@ -70,6 +81,10 @@ class Status(NamedTuple):
     uploads: tuple[Upload, ...]
     troubles: tuple[Trouble, ...]
     unproven: int = 0
+    live: Live | None = None
+
+
+_OF_JOURNAL = Status._fields.index("live")
 
 
 def report(connection: sqlite3.Connection, journal: Path, most: int | None) -> Status:
@@ -100,29 +115,17 @@ def _run(row: Sequence[object]) -> Run:
     if not isinstance(summary, Mapping | None):
         raise TypeError("the summary of a run is an object")
     times = _moment(started), None if ended is None else _moment(ended)
-    return Run(*times, _text(host), _number(pid), _text(version), summary)
+    return Run(*times, text(host), number(pid), text(version), summary)
 
 
 # What comes from a socket or a file may be of another version, or damaged: it is shown only when it is what it should be.
 
 
-def _loads(text: str | bytes) -> object:
+def _loads(told: str) -> object:
     try:
-        return json.loads(text)
+        return json.loads(told)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
-
-
-def _number(value: object) -> int:
-    if not isinstance(value, int) or abs(value) > _MOST:
-        raise TypeError(f"{value!r} is no number of entries or bytes")
-    return value
 
 
 def _moment(value: object) -> float:
@@ -161,26 +164,19 @@ def read_status(journal: Path, most: int | None = None) -> Status:
 
 
 def _ask(running: Holder, journal: Path, most: int | None) -> Status:
-    who = f"process {running.pid} on {running.host} has the journal"
-    if not running.endpoint:
-        raise JournalError(f"{who} and can't be asked: its path is too long", path=os.fspath(journal), hint="wait for its end")
+    answer = ask(running, journal, {"do": "status", "most": most})
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-            client.settimeout(_PATIENCE)
-            client.connect(running.endpoint)
-            client.sendall(json.dumps({"most": most}).encode() + b"\n")
-            with client.makefile("rb") as answer:
-                return from_json(answer.read())._replace(running=running)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return from_plain(answer)._replace(running=running)
+    except (ValueError, KeyError, TypeError) as error:
         raise JournalError(
-            f"{who} and does not answer: {error}",
+            f"process {running.pid} on {running.host} has the journal, and its answer is not understood: {error}",
             path=os.fspath(journal),
-            hint="ask on that host, or when it has ended",
+            hint="is it another version?",
         ) from None
 
 
-def to_json(status: Status) -> bytes:
-    """A report as it goes over the socket. Paths keep their bytes by surrogate escapes."""
+def to_plain(status: Status) -> object:
+    """A report of what JSON has, for the socket. Paths keep their bytes by surrogate escapes."""
 
     def plain(value: object) -> object:
         if isinstance(value, bytes):
@@ -189,31 +185,38 @@ def to_json(status: Status) -> bytes:
             return {str(key): plain(item) for key, item in value.items()}
         return [plain(item) for item in value] if isinstance(value, tuple) else value
 
-    return json.dumps(plain(status)).encode("ascii")
+    live = status.live and {**status.live._asdict(), "progress": gauges_to_plain(status.live.progress)}
+    return {"report": plain(status[:_OF_JOURNAL]), "live": live}
 
 
-def from_json(text: bytes) -> Status:
-    """Read what `to_json` wrote.
+def from_plain(found: object) -> Status:
+    """Read what `to_plain` gave.
 
     Raises:
         ValueError, KeyError, TypeError: It is something else.
     """
-    found = _loads(text)
-    if not isinstance(found, list):
-        raise TypeError("a report is a list")
-    source, destination, endpoint, journal, _, last, counts, sizes, uploads, troubles, unproven = found
+    told = mapping(found)
+    live = told["live"]
+    source, destination, endpoint, journal, _, last, counts, sizes, uploads, troubles, unproven = listed(told["report"])
     if not isinstance(counts, Mapping) or not isinstance(sizes, Mapping):
         raise TypeError("entries and bytes are told by outcome")
     return Status(
-        _text(source),
-        _text(destination),
-        _text(endpoint),
-        _text(journal),
+        text(source),
+        text(destination),
+        text(endpoint),
+        text(journal),
         None,
         _run(last) if last else None,
-        {Outcome(int(key)): _number(value) for key, value in counts.items()},
-        {Outcome(int(key)): _number(value) for key, value in sizes.items()},
-        tuple(Upload(os.fsencode(path), _number(size), _text(name), _number(sent)) for path, size, name, sent in uploads),
-        tuple(Trouble(os.fsencode(path), Outcome(outcome), _text(reason)) for path, outcome, reason in troubles),
-        _number(unproven),
+        {Outcome(int(key)): number(value) for key, value in counts.items()},
+        {Outcome(int(key)): number(value) for key, value in sizes.items()},
+        tuple(Upload(os.fsencode(path), number(size), text(name), number(sent)) for path, size, name, sent in uploads),
+        tuple(Trouble(os.fsencode(path), Outcome(outcome), text(reason)) for path, outcome, reason in troubles),
+        number(unproven),
+        None if live is None else _live(mapping(live)),
     )
+
+
+def _live(told: Mapping[str, object]) -> Live:
+    knobs = {name: text(value) for name, value in mapping(told["knobs"]).items()}
+    paused = told["paused"]
+    return Live(gauges_from_plain(told["progress"]), knobs, None if paused is None else _moment(paused))

@@ -1,34 +1,50 @@
 """What may be turned while a mirror goes on, and whether this process can follow.
 
-Owns which fields of `settings.Tuning` those are. A tuning is swapped whole; how it reaches the stages is theirs.
+Owns the knobs: a name, which is a flag's, the fields of `settings.Tuning` behind it, and its text as the flag would take it. A
+tuning is swapped whole; how it reaches the stages is theirs.
 """
 
-from dataclasses import fields, replace
+from collections.abc import Callable
+from dataclasses import fields
+from typing import NamedTuple
 
 from asyncmirror.engine.descriptors import allow
 from asyncmirror.errors import UsageError
 from asyncmirror.settings import Tuning
+from asyncmirror.sizes import write_size
 
-LIVE = ("concurrency", "max_memory")
+
+class Knob(NamedTuple):
+    """What can be turned: a flag's name without its dashes, the fields of `Tuning` that it sets, and what it stands at."""
+
+    name: str
+    fields: tuple[str, ...]
+    show: Callable[[Tuning], str]
+
+
+KNOBS = (
+    Knob("concurrency", ("concurrency",), lambda tuning: str(tuning.concurrency)),
+    Knob("max-memory", ("max_memory",), lambda tuning: write_size(tuning.max_memory)),
+)
+LIVE = frozenset(field for knob in KNOBS for field in knob.fields)
 """Fields of `Tuning` that may be turned; all others are fixed when a mirror is opened."""
 
 
-def flag(field: str) -> str:
-    """The command-line flag of a field."""
-    return "--" + field.replace("_", "-")
+class Turn(NamedTuple):
+    """A knob that was turned, and what it stood at before and stands at after, as its flag would take it."""
+
+    knob: str
+    before: str
+    after: str
 
 
-def turned(now: Tuning, asked: Tuning) -> tuple[str, ...]:
-    """The fields that differ, in the order of `Tuning`.
-
-    Raises:
-        UsageError: One of them can't be turned. Nothing was.
-    """
-    names = tuple(each.name for each in fields(Tuning) if getattr(now, each.name) != getattr(asked, each.name))
-    fixed = [name for name in names if name not in LIVE]
-    if fixed:
-        raise UsageError(f"{flag(fixed[0])} can't be turned while a run goes on", hint="it holds from the next start on")
-    return names
+def turns(now: Tuning, asked: Tuning) -> tuple[Turn, ...]:
+    """The knobs that are turned from one tuning to another."""
+    return tuple(
+        Turn(knob.name, knob.show(now), knob.show(asked))
+        for knob in KNOBS
+        if any(getattr(now, field) != getattr(asked, field) for field in knob.fields)
+    )
 
 
 def permit(now: Tuning, asked: Tuning) -> None:
@@ -37,10 +53,14 @@ def permit(now: Tuning, asked: Tuning) -> None:
     Raises:
         UsageError: Something differs that can't be turned, or more files would have to be open than the system allows.
     """
-    if not turned(now, asked):
+    differ = [each.name for each in fields(Tuning) if getattr(now, each.name) != getattr(asked, each.name)]
+    fixed = [name for name in differ if name not in LIVE]
+    if fixed:
+        flag = "--" + fixed[0].replace("_", "-")
+        raise UsageError(f"{flag} can't be turned while a run goes on", hint="it holds from the next start on")
+    if asked.concurrency <= now.concurrency:
         return
-    most = replace(asked, concurrency=max(asked.concurrency, now.concurrency))
-    fitted, _ = allow(most)
+    fitted, _ = allow(asked)
     if fitted.concurrency < asked.concurrency:
         raise UsageError(
             f"--concurrency {asked.concurrency} needs more open files than the system allows (ulimit -n)",

@@ -74,9 +74,8 @@ class Lock:
             journal.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._take(journal)
-            me = Holder(os.getpid(), socket.gethostname(), time.time(), endpoint)
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, json.dumps(me._asdict()).encode(), 0)
+            self._me = Holder(os.getpid(), socket.gethostname(), time.time(), endpoint)
+            self._write()
         except OSError as error:
             self.release()
             raise JournalError(
@@ -102,6 +101,20 @@ class Lock:
         except OSError as error:
             if error.errno not in _UNSUPPORTED:
                 raise
+
+    def tell(self, endpoint: str) -> None:
+        """Let it be known where this process answers questions.
+
+        Raises:
+            OSError: It can't be written.
+        """
+        self._me = self._me._replace(endpoint=endpoint)
+        self._write()
+
+    def _write(self) -> None:
+        text = json.dumps(self._me._asdict()).encode()
+        os.pwrite(self._descriptor, text, 0)
+        os.ftruncate(self._descriptor, len(text))  # afterwards: somebody may be reading
 
     def release(self) -> None:
         """Let it go. The file stays: removing it would race with the next to come."""

@@ -68,14 +68,13 @@ class _Job(NamedTuple):
 class Journal:
     """A journal, opened and locked. Every method may be called from any thread; `close` when nobody else calls any."""
 
-    def __init__(self, path: Path, belongs: Belongs, *, read_only: bool = False, endpoint: str = "") -> None:
+    def __init__(self, path: Path, belongs: Belongs, *, read_only: bool = False) -> None:
         """Open it, making it where there is none.
 
         Args:
             path: The file. Its directory is made.
             belongs: What it is of; `source` may differ from the one on record (a mount's alias), the others not.
             read_only: Keep nothing: for a dry run. Where there is no journal, none is made.
-            endpoint: Where this process answers questions, for the lock file.
 
         Raises:
             JournalError: It can't be opened: locked, newer, damaged, no space.
@@ -83,7 +82,7 @@ class Journal:
         """
         self.path = path
         self._read_only = read_only
-        self._lock = None if read_only and not path.exists() else Lock(path, endpoint)
+        self._lock = None if read_only and not path.exists() else Lock(path)
         try:
             self._connection = connect(None if self._lock is None else path)
             try:
@@ -137,6 +136,20 @@ class Journal:
             self._run = None
 
         return self._put(end, writes=True)
+
+    @property
+    def locked(self) -> bool:
+        """Whether others can find out who has it. Not where a dry run made none."""
+        return self._lock is not None
+
+    def answers(self, endpoint: str) -> None:
+        """Let it be known where this process answers questions.
+
+        Raises:
+            OSError: It can't be written.
+        """
+        if self._lock is not None:
+            self._lock.tell(endpoint)
 
     def ask(self, function: Callable[[sqlite3.Connection], T]) -> "Future[T]":
         """Have the thread answer a question. The future fails with `JournalError`."""

@@ -1,0 +1,100 @@
+"""The gauges as they go over a socket, and back.
+
+Owns one form of `events.Progress`, as JSON has it: paths are text, their other bytes surrogate escapes, outcomes their numbers.
+What comes in may be another version's, or damaged: it is taken only when it is what it should be.
+"""
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from asyncmirror.events import Flight, Progress, Transfer
+from asyncmirror.model import Outcome
+
+_MOST = 1 << 63
+"""SQLite's largest integer, and one."""
+
+
+def to_plain(progress: Progress) -> dict[str, object]:
+    """The gauges, of what JSON has."""
+    return {
+        **progress._asdict(),
+        "settled": _by_number(progress.settled),
+        "settled_bytes": _by_number(progress.settled_bytes),
+        "slowest": [[os.fsdecode(path), *rest] for path, *rest in progress.slowest],
+        "flight": progress.flight._asdict(),
+    }
+
+
+def from_plain(found: object) -> Progress:
+    """Read what `to_plain` gave. Gauges that are not told are at their start; ones that are not known are passed over.
+
+    Raises:
+        ValueError, TypeError: It is something else.
+    """
+    told = mapping(found)
+    settled, sizes = (
+        {Outcome(int(key)): number(value) for key, value in mapping(told.get(name, {})).items()}
+        for name in ("settled", "settled_bytes")
+    )
+    slowest = tuple(map(_transfer, listed(told.get("slowest", []))))
+    flight = Flight._make(_numbers(Flight(), mapping(told.get("flight", {}))))
+    progress = Progress._make(_numbers(Progress(), told))
+    return progress._replace(settled=settled, settled_bytes=sizes, slowest=slowest, flight=flight)
+
+
+def mapping(value: object) -> Mapping[str, object]:
+    """An object of JSON's."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{value!r} is no object")
+    return value
+
+
+def listed(value: object) -> list[Any]:
+    """A list of JSON's, whatever it holds."""
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list")
+    return value
+
+
+def text(value: object) -> str:
+    """A text."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def number(value: object) -> int:
+    """A number of entries or bytes."""
+    if not isinstance(value, int) or abs(value) >= _MOST:
+        raise TypeError(f"{value!r} is no number of entries or bytes")
+    return value
+
+
+def seconds(value: object) -> float:
+    """A span of time."""
+    if not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise TypeError(f"{value!r} is no number of seconds")
+    return value
+
+
+def _by_number(counts: Mapping[Outcome, int]) -> dict[str, int]:
+    return {str(int(outcome)): count for outcome, count in counts.items()}
+
+
+def _numbers(defaults: Progress | Flight, told: Mapping[str, object]) -> Iterator[object]:
+    """The fields that are numbers, or yes or no, as they are told; the others as they are."""
+    for name, default in defaults._asdict().items():
+        value = told.get(name, default)
+        if isinstance(default, bool):
+            yield value is True
+        elif isinstance(default, int | float):
+            yield number(value) if isinstance(default, int) else seconds(value)
+        else:
+            yield default
+
+
+def _transfer(found: object) -> Transfer:
+    path, sent, size, since = listed(found)
+    return Transfer(os.fsencode(text(path)), number(sent), number(size), seconds(since))
