@@ -135,7 +135,7 @@ def _mirror(invocation: Invocation, environ: Mapping[str, str]) -> Callable[[Inv
     redact = logs.Redactor(environ)
     file = log_file.choose(invocation.output, redact)
     logs.configure(invocation.output.log_level, redact, file)
-    return lambda each: sync.run(each, screen.choose(each.output, environ), Mirror, taps.choose(file))
+    return lambda each: sync.run(each, screen.choose(each.output, environ), Mirror, taps.choose(environ, file))
 
 
 def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:

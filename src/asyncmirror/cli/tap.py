@@ -63,3 +63,6 @@ class Tap(AbstractAsyncContextManager["Tap"]):
 
     def stopping(self, *, at_once: bool) -> None:
         """A signal ends it: what is in flight is finished, or (the second one) not even that."""
+
+    def reloading(self, *, done: bool) -> None:
+        """The configuration is about to be read again, or has been."""
