@@ -10,6 +10,7 @@ from asyncmirror.cli.gather import Invocation, Output
 from asyncmirror.cli.main import parser
 from asyncmirror.cli.options import OPTIONS, Option
 from asyncmirror.errors import UsageError
+from asyncmirror.http.address import Address
 from asyncmirror.model import Algorithm
 from asyncmirror.settings import Connection, ObjectOptions, Remap, Rule, Secrets, Settings, Stubs, Symlinks, Tuning
 from asyncmirror.sizes import MIB
@@ -86,6 +87,8 @@ EXAMPLES: Mapping[str, Example] = {
     "no-probe": OFF,
     "no-overwrite": OFF,
     "no-progress": OFF,
+    "http": Example("127.0.0.1:8642", Address("127.0.0.1", 8642), "[::1]:0", Address("::1", 0), "127.0.0.1"),
+    "http-token-file": Example("/run/token", Path("/run/token"), "/etc/token", Path("/etc/token"), "\0"),
     "log-level": Example("debug", "debug", "info", "info", "loud"),
     "log-file": Example("/var/tmp/m.log", Path("/var/tmp/m.log"), "/l", Path("/l"), "a\0b"),
     "log-format": Example("text", "text", "json", "json", "xml"),

@@ -6,12 +6,14 @@ import io
 import json
 import os
 import signal
+import sqlite3
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeVar
 
 import pytest
 
@@ -28,6 +30,7 @@ from asyncmirror.settings import Destination, Settings
 
 SETTINGS = Settings(Path("/tmp"), Destination("bucket"))
 _SCANNING = True
+T = TypeVar("T")
 OBJECT = Settled(b"a\xff", "a", Outcome.COMPLETE, 7)
 Step = Event | Callable[["Script"], object]
 
@@ -76,6 +79,9 @@ class Script:
 
     def stop(self) -> None:
         self.stopping.set()
+
+    def ask(self, question: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        raise NotImplementedError
 
     def progress(self) -> Progress:
         self.readings += 1

@@ -10,15 +10,20 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asyncmirror.cli import stderr
 from asyncmirror.cli.gather import Gathered, Invocation
 from asyncmirror.errors import UsageError
 from asyncmirror.formats import batch_json
 from asyncmirror.formats.output import replacing
+from asyncmirror.http.picture import Batches
 from asyncmirror.plan.batches import Batch
 from asyncmirror.sizes import format_size
 from asyncmirror.text import show_line, show_name
+
+if TYPE_CHECKING:
+    from asyncmirror.http.site import Site
 
 _LEFT = (1, 3)
 """Exit codes of a run that went through to its end and left something, the worse first: see docs/exit-codes.md."""
@@ -26,13 +31,14 @@ _MOST = 1000
 """Batches in one go, unless told otherwise: those of a night."""
 
 
-def run(gathered: Gathered, invocation: Invocation, sync: Callable[[Invocation], int]) -> int:
+def run(gathered: Gathered, invocation: Invocation, sync: Callable[[Invocation], int], site: "Site | None" = None) -> int:
     """Mirror batches until there are no more, or so many are done; gives the exit code.
 
     Args:
         gathered: What was given: the queue, and where the source stands too.
         invocation: The run of which each batch is a part.
         sync: Runs one, and gives its exit code.
+        site: Shows which batch is worked on; None: nobody looks.
 
     Raises:
         UsageError: The file is no such file, or a path in it is not of the source.
@@ -52,9 +58,12 @@ def run(gathered: Gathered, invocation: Invocation, sync: Callable[[Invocation],
         if not invocation.output.quiet:
             stderr.write([f"asyncmirror: {show_line(text)}"])
 
-    worst = 0
-    for number, (batch, below) in enumerate(parts[: asked.get("most", _MOST)], 1):
+    worst = completed = 0
+    of = min(len(parts), asked.get("most", _MOST))
+    for number, (batch, below) in enumerate(parts[:of], 1):
         say(f"batch {number:,} of {len(parts):,}: {_told(batch, below)}")
+        if site is not None:
+            site.work_off(Batches(number, of, show_name(below[0] or b"."), batch.size, completed, number - 1 - completed))
         there = [path for path in below if os.path.lexists(os.path.join(os.fsencode(source), path))]
         if gone := len(below) - len(there):
             say(f"{gone:,} of its paths are no longer there")
@@ -63,8 +72,11 @@ def run(gathered: Gathered, invocation: Invocation, sync: Callable[[Invocation],
             return code
         code = code or (_LEFT[-1] if gone else 0)
         worst = min((each for each in (worst, code) if each), default=0)
+        completed += not code
         if not invocation.settings.dry_run:
             queue.settle(batch, done=not code)
+    if site is not None:
+        site.work_off(Batches(of, of, "", None, completed, of - completed))
     say(f"{len(queue.pending):,} batches are queued")
     return worst
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from asyncmirror.cli import read
 from asyncmirror.cli.options import Option
 from asyncmirror.errors import UsageError
+from asyncmirror.http.address import Address
 from asyncmirror.plan.remap import Remaps
 from asyncmirror.settings import Collection, Connection, Destination, ObjectOptions, Settings, Tuning, Verification
 from asyncmirror.sizes import KIB, MIB, format_size
@@ -37,6 +38,8 @@ class Output:
     log_format: str = "json"  # of the file
     log_max_size: int = 100 * MIB  # from which on the file is put away; 0: never
     log_keep: int = 5  # files put away
+    http: Address | None = None  # where a page is served
+    http_token_file: Path | None = None
 
     def __post_init__(self) -> None:
         if 0 < self.log_max_size < _LEAST_LOG:

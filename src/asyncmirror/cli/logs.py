@@ -15,7 +15,13 @@ from asyncmirror.text import show_lines
 
 STORY = "asyncmirror.run"
 """The logger that tells a log file what a run's screen tells a person; stderr has the screen."""
-_SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN")
+_SECRET_VARIABLES = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "ASYNCMIRROR_HTTP_TOKEN",
+)
 _FOREIGN = ("aioboto3", "aiobotocore", "aiohttp", "boto3", "botocore", "s3transfer", "urllib3")
 _HIDDEN = "[hidden]"
 # A header or a query parameter that authenticates, as it stands in a dump of headers, a dictionary's repr or a URL. The value

@@ -5,10 +5,11 @@ Owns the parser and the last line of defence. Imports nothing heavy: what a sub-
 """
 
 import argparse
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NoReturn, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias
 
 import asyncmirror
 from asyncmirror.cli import stdout
@@ -18,6 +19,9 @@ from asyncmirror.cli.gather import Gathered, Invocation, add_options, from_envir
 from asyncmirror.cli.options import OPTIONS, Option
 from asyncmirror.cli.stderr import complain
 from asyncmirror.errors import AsyncmirrorError, UsageError
+
+if TYPE_CHECKING:
+    from asyncmirror.http.site import Site
 
 _DESCRIPTION = "Mirrors a file tree into S3-compatible storage, resumes exactly, and proves that all is there."
 _SYNC_OPTIONS = frozenset(option for group in OPTIONS.values() for option in group)
@@ -97,25 +101,27 @@ def _asked(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[I
 
 def _sync(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     asked, gathered = _asked(arguments, environ)
-    mirror = _mirror(asked, environ)
-    if "batches" not in gathered.sections:
-        return mirror(asked)
+    with _ready(asked, environ) as ready:
+        if "batches" not in gathered.sections:
+            return ready.mirror(asked)
 
-    from asyncmirror.cli import batches  # noqa: PLC0415  lazily: see above
+        from asyncmirror.cli import batches  # noqa: PLC0415  lazily: see above
 
-    return batches.run(gathered, asked, mirror)
+        return batches.run(gathered, asked, ready.mirror, ready.site)
 
 
 def _retry(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     asked, _ = _asked(arguments, environ)
     asked = replace(asked, settings=replace(asked.settings, retry_failed=True, only_failed=True))
-    return _mirror(asked, environ)(asked)
+    with _ready(asked, environ) as ready:
+        return ready.mirror(asked)
 
 
 def _adopt(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     asked, _ = _asked(arguments, environ)
     asked = replace(asked, settings=replace(asked.settings, adopt=True, send=False, probe=False))
-    return _mirror(asked, environ)(asked)
+    with _ready(asked, environ) as ready:
+        return ready.mirror(asked)
 
 
 def _init(arguments: argparse.Namespace, _environ: Mapping[str, str]) -> int:
@@ -124,18 +130,37 @@ def _init(arguments: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     return mirror_file.init(arguments.file or "asyncmirror.toml")
 
 
-def _mirror(invocation: Invocation, environ: Mapping[str, str]) -> Callable[[Invocation], int]:
-    """What runs such a sync, prepared for it."""
-    if invocation.output.json:
+class _Ready(NamedTuple):
+    """What runs a sync, and the page that tells of it."""
+
+    mirror: Callable[[Invocation], int]
+    site: "Site | None"
+
+
+@contextlib.contextmanager
+def _ready(invocation: Invocation, environ: Mapping[str, str]) -> Iterator[_Ready]:
+    """What runs such a sync, prepared for it; where a page is asked for, it is served until the block ends."""
+    output = invocation.output
+    if output.json:
         stdout.need()
 
     from asyncmirror.cli import log_file, logs, screen, sync, taps  # noqa: PLC0415  lazily: see above
     from asyncmirror.engine.mirror import Mirror  # noqa: PLC0415
 
     redact = logs.Redactor(environ)
-    file = log_file.choose(invocation.output, redact)
-    logs.configure(invocation.output.log_level, redact, file)
-    return lambda each: sync.run(each, screen.choose(each.output, environ), Mirror, taps.choose(environ, file))
+    file = log_file.choose(output, redact)
+    logs.configure(output.log_level, redact, file)
+    with contextlib.ExitStack() as stack:
+        site = None
+        if output.http is not None:
+            from asyncmirror.cli import page  # noqa: PLC0415  lazily: see above
+
+            site = stack.enter_context(page.serving(output.http, output, environ))
+
+        def mirror(each: Invocation) -> int:
+            return sync.run(each, screen.choose(each.output, environ), Mirror, taps.choose(environ, file, site))
+
+        yield _Ready(mirror, site)
 
 
 def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:

@@ -196,6 +196,16 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
         Option(("--drop-cache",), "settings.drop_cache", read.switch, "", "keep large files out of the page cache once read"),
         Option(("--journal",), "settings.journal", read.path, "FILE", "where the journal is kept"),
     ),
+    "page": (
+        Option(("--http",), "output.http", read.address, "ADDRESS:PORT", "serve a page and metrics: 127.0.0.1:8642"),
+        Option(
+            ("--http-token-file",),
+            "output.http_token_file",
+            read.path,
+            "FILE",
+            "private file with the token that whoever looks must show (or set ASYNCMIRROR_HTTP_TOKEN)",
+        ),
+    ),
     "output": (
         Option(("--json",), "output.json", read.switch, "", "JSON lines on stdout"),
         Option(("-q", "--quiet"), "output.quiet", read.switch, "", "only problems and errors"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from asyncmirror.errors import UsageError
+from asyncmirror.http import address as addresses
 from asyncmirror.model import Algorithm
 from asyncmirror.plan.filters import Filters
 from asyncmirror.plan.remap import Remaps
@@ -37,6 +38,7 @@ def size_or_off(text: str) -> int:
 
 
 endpoint = check_endpoint
+address = addresses.parse
 
 
 def plain(text: str) -> str:

@@ -4,12 +4,16 @@ Owns the one form that all of them have, and what they may know of the engine. W
 decides. Knows no follower.
 """
 
-from collections.abc import AsyncIterator, Awaitable
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, Protocol, Self, TypeVar
 
 from asyncmirror.events import Event, Progress
+
+T = TypeVar("T")
 
 
 class Mirroring(Protocol):
@@ -29,6 +33,10 @@ class Mirroring(Protocol):
 
     def progress(self) -> Progress:
         """The gauges now."""
+        ...
+
+    def ask(self, question: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        """Have the journal answer a question, from any thread, while the mirror is open."""
         ...
 
 

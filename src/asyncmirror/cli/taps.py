@@ -4,13 +4,17 @@ Owns the choice; each follower is a `Tap` in a room of its own, imported when it
 """
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from asyncmirror.cli.log_file import LogFile
 from asyncmirror.cli.tap import Tap
 
+if TYPE_CHECKING:
+    from asyncmirror.http.site import Site
 
-def choose(environ: Mapping[str, str], log: LogFile | None) -> Iterator[Tap]:
-    """The taps for these wishes, in the order in which they are told. `log` is the file that was asked for."""
+
+def choose(environ: Mapping[str, str], log: LogFile | None, site: "Site | None" = None) -> Iterator[Tap]:
+    """The taps for these wishes, in the order in which they are told. `log` and `site` are the file and the page asked for."""
     if "NOTIFY_SOCKET" in environ:
         from asyncmirror.cli.sd_notify import Supervisor  # noqa: PLC0415  few have one
         from asyncmirror.cli.supervised import Supervised  # noqa: PLC0415
@@ -21,3 +25,7 @@ def choose(environ: Mapping[str, str], log: LogFile | None) -> Iterator[Tap]:
         from asyncmirror.cli.story import Story  # noqa: PLC0415  few ask for it
 
         yield Story(log.form)
+    if site is not None:
+        from asyncmirror.cli.page import Told  # noqa: PLC0415  an HTTP server takes a tenth of a second to import
+
+        yield Told(site)

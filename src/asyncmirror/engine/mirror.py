@@ -5,13 +5,15 @@ source and store are there. A run itself is `run`'s.
 """
 
 import asyncio
+import sqlite3
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Future
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from asyncmirror.audit.agreed import META, agree
 from asyncmirror.engine.answering import answering
@@ -36,6 +38,7 @@ from asyncmirror.source.filesystem import is_local, kind, threads
 from asyncmirror.store.assemble import Assembled, assemble
 from asyncmirror.store.port import Store
 
+T = TypeVar("T")
 _PATIENCE = 30.0
 """Seconds in which the store must have answered before anything is begun: somebody is waiting."""
 
@@ -231,6 +234,10 @@ class Mirror:
         self._drained = True
         if self._run is not None:
             self._run.stop()
+
+    def ask(self, question: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        """Have the journal answer a question, from any thread, while the mirror is open. Fails with `JournalError`."""
+        return self._journal.ask(question)
 
     def progress(self) -> Progress:
         """The gauges now. Between runs they stand as the last one left them."""

@@ -26,7 +26,8 @@ def _unsound(what: str) -> sqlite3.DatabaseError:
     return error
 
 
-def _outcome(number: int) -> Outcome:
+def outcome_of(number: int) -> Outcome:
+    """The outcome that a row names."""
     try:
         return Outcome(number)
     except ValueError:
@@ -166,7 +167,7 @@ def _record(connection: sqlite3.Connection, entry: tuple[int, bytes]) -> Record:
     ).fetchone()
     if row:
         identity = None if row[3] is None else Identity(0, *row[3:7])
-        problem = Problem(identity, _outcome(row[0]), row[1], bool(row[2]))
+        problem = Problem(identity, outcome_of(row[0]), row[1], bool(row[2]))
     return Record(completed, uploading, problem)
 
 
@@ -179,7 +180,7 @@ def totals(connection: sqlite3.Connection) -> dict[Outcome, Total]:
     found[Outcome.PENDING] = Total(*connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM upload").fetchone())
     rows = connection.execute("SELECT outcome, count(*), coalesce(sum(size), 0) FROM problem GROUP BY outcome")
     for outcome, count, size in rows:
-        found[_outcome(outcome)] = Total(count, size)
+        found[outcome_of(outcome)] = Total(count, size)
     return {outcome: total for outcome, total in found.items() if total.entries}
 
 
@@ -207,7 +208,7 @@ def problems(connection: sqlite3.Connection) -> Iterator[KnownProblem]:
     )
     for directory, name, outcome, reason, retryable, *identity in rows:
         seen = None if identity[0] is None else Identity(0, *identity)
-        yield KnownProblem(join(directory, name), Problem(seen, _outcome(outcome), reason, bool(retryable)))
+        yield KnownProblem(join(directory, name), Problem(seen, outcome_of(outcome), reason, bool(retryable)))
 
 
 def unsettled(connection: sqlite3.Connection, table: str, after: tuple[int, bytes], most: int) -> list[Unsettled]:

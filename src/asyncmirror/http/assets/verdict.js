@@ -1,0 +1,64 @@
+// The one sentence: is it all there, how far is it, what is wrong. Pure: a status in, words out.
+
+import { count, estimate, moment, size } from "./format.js";
+
+const DONE = ["complete", "unchanged", "adopted"];
+
+/** Entries and bytes of these outcomes together. */
+function sum(outcomes, names) {
+  const found = names.map((name) => outcomes[name] ?? { count: 0, bytes: 0 });
+  return { count: found.reduce((all, each) => all + each.count, 0), bytes: found.reduce((all, each) => all + each.bytes, 0) };
+}
+
+const entries = (number) => (number === 1 ? "1 entry" : `${count(number)} entries`);
+const files = (number) => (number === 1 ? "1 file" : `${count(number)} files`);
+
+/** {state, headline, detail, mood, done, wrong}: the last two in percent. */
+export function verdict(status) {
+  const { run, phase } = status;
+  const done = sum(run.outcomes, DONE);
+  if (phase === "opening" && !run.number) {
+    return { state: "Opening", headline: "Opening the store", detail: "The journal is read and the store is asked.", mood: "calm", done: 0, wrong: 0 };
+  }
+  return phase === "running" ? going(run, done) : over(status, done);
+}
+
+function going(run, done) {
+  const excluded = run.outcomes.excluded?.count ?? 0;
+  const of = Math.max(1, run.scanned.count - excluded);
+  const share = run.share ?? done.count / of;
+  const wrong = run.problems ? Math.max(0.6, (100 * run.problems) / of) : 0;
+  const problems = run.problems ? `${entries(run.problems)} need a look` : "nothing wrong so far";
+  const state = run.paused ? "Paused" : run.scanning ? "Mirroring; still finding files" : "Mirroring";
+  const bar = { done: Math.min(100 - wrong, 100 * share), wrong };
+  if (run.scanning) {
+    const detail = `${size(done.bytes)} are in the bucket, of ${files(run.scanned.count)} and ${size(run.scanned.bytes)} found so far; ${problems}.`;
+    return { state, headline: files(done.count), detail, mood: "calm", ...bar };
+  }
+  const left = run.left_seconds === null ? "" : `, ${estimate(run.left_seconds)} left`;
+  const detail = `${size(done.bytes)} of ${size(run.scanned.bytes)}, ${count(done.count)} of ${files(run.scanned.count)}${left}; ${problems}.`;
+  // 100 % is said when it is true.
+  return { state, headline: `${Math.min(99, Math.floor(100 * share))} %`, detail, mood: "calm", ...bar };
+}
+
+function over(status, done) {
+  const { run } = status;
+  const there = `${files(done.count)}, ${size(done.bytes)} are in ${status.destination}`;
+  const when = run.ended ? `; ended ${moment(run.ended)}` : "";
+  const wrong = run.problems ? 1.2 : 0;
+  const bar = { done: 100 - wrong, wrong };
+  if (run.result === "success") {
+    return { state: "Done", headline: "All there", detail: `${there}${when}.`, mood: "good", ...bar };
+  }
+  if (run.result === "incomplete") {
+    const headline = run.problems ? `${entries(run.problems)} not there` : "Not all there";
+    return { state: "Done, with problems", headline, detail: `${there}${when}.`, mood: "wrong", ...bar };
+  }
+  const of = Math.max(1, run.scanned.count);
+  const part = { done: (100 * done.count) / of, wrong: 0 };
+  if (run.result === "stopped") {
+    return { state: "Stopped", headline: "Stopped before its end", detail: `${there}${when}. The same command goes on from there.`, mood: "calm", ...part };
+  }
+  const detail = run.error || "The process says nothing more.";
+  return { state: "Ended by an error", headline: "It needs a person", detail, mood: "wrong", ...part };
+}

@@ -1,0 +1,226 @@
+"""What is known of the runs of this process: one frozen value, folded from events and from readings of the gauges.
+
+Owns the fold, and what counts for ever: totals over all runs that have ended, so that a counter never goes back when the next
+one begins. Bounded: of notices and problems the newest are kept, all problems are in the journal. Pure: moments are given, in
+seconds since the epoch. Knows no socket and no form in which it is told.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple, TypeVar
+
+from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary, Unchanged
+from asyncmirror.model import PROBLEMS, Outcome
+from asyncmirror.rates import Pace
+
+NOTICES_KEPT = 50
+PROBLEMS_KEPT = 100
+
+_Key = TypeVar("_Key")
+_NOTHING: Mapping[Outcome, int] = MappingProxyType({})
+
+
+class Phase(StrEnum):
+    """What the process is doing."""
+
+    OPENING = "opening"  # the journal and the store
+    RUNNING = "running"
+    WAITING = "waiting"  # a run is over, another may come
+    ENDED = "ended"  # the last run is over
+
+
+class Result(StrEnum):
+    """What a run came to."""
+
+    SUCCESS = "success"  # all is there
+    INCOMPLETE = "incomplete"  # it saw all, and something is not there
+    STOPPED = "stopped"  # by somebody, before its end
+    FAILED = "failed"  # by an error that no file is to blame for
+
+
+class Said(NamedTuple):
+    """A notice, and when it was given."""
+
+    time: float
+    text: str
+
+
+class Totals(NamedTuple):
+    """What the runs that have ended did, together."""
+
+    runs: Mapping[Result, int] = MappingProxyType({})
+    entries: Mapping[Outcome, int] = _NOTHING
+    entry_bytes: Mapping[Outcome, int] = _NOTHING
+    scanned: int = 0
+    scanned_bytes: int = 0
+    bytes_sent: int = 0
+    requests: int = 0
+    refused: int = 0
+
+
+class Batches(NamedTuple):
+    """How far a queue of batches is worked off: the `number`-th `of` so many, called `name` (escaped; empty at the end).
+
+    `size` is this one's in bytes, None where unknown; `completed` and `failed` count those that have ended in this go.
+    """
+
+    number: int
+    of: int
+    name: str
+    size: int | None
+    completed: int
+    failed: int
+
+
+class Picture(NamedTuple):
+    """All that is told of, but history. `run` counts the runs of this process; the gauges are its, or the last one's."""
+
+    phase: Phase = Phase.OPENING
+    source: str = ""
+    destination: str = ""
+    journal: str = ""
+    run: int = 0
+    started: float = 0.0
+    ended: float | None = None
+    progress: Progress = Progress()
+    pace: Pace = Pace()
+    summary: Summary | None = None
+    last_success: float | None = None
+    totals: Totals = Totals()
+    notices: tuple[Said, ...] = ()
+    problems: tuple[Settled, ...] = ()
+    batches: Batches | None = None
+    error: str = ""
+
+    @property
+    def result(self) -> Result | None:
+        """What the last run came to; None while it goes on."""
+        return None if self.summary is None else judge(self.summary)
+
+    @property
+    def counts(self) -> Mapping[Outcome, int]:
+        """Entries by outcome, of the run that goes on or was the last."""
+        return self.progress.settled if self.summary is None else self.summary.counts
+
+    @property
+    def sizes(self) -> Mapping[Outcome, int]:
+        """Their bytes."""
+        return self.progress.settled_bytes if self.summary is None else self.summary.bytes_by_outcome
+
+    @property
+    def problem_count(self) -> int:
+        """Entries of that run that a person should look at."""
+        return sum(self.counts.get(outcome, 0) for outcome in PROBLEMS)
+
+    @property
+    def seconds(self) -> float:
+        """How long that run has lasted."""
+        return self.progress.seconds if self.summary is None else self.summary.seconds
+
+    @property
+    def ever(self) -> Totals:
+        """The totals with the run that goes on."""
+        if self.phase is not Phase.RUNNING or self.summary is not None:
+            return self.totals
+        now = self.progress
+        return _added(
+            self.totals,
+            settled=now.settled,
+            settled_bytes=now.settled_bytes,
+            scanned=(now.scanned, now.scanned_bytes),
+            sent=(now.bytes_sent, now.requests, now.flight.refused),
+        )
+
+
+def judge(summary: Summary) -> Result:
+    """What a run came to."""
+    if summary.error:
+        return Result.FAILED
+    if summary.stopped:
+        return Result.STOPPED
+    return Result.INCOMPLETE if summary.exit_code else Result.SUCCESS
+
+
+def fold(picture: Picture, event: Event, now: float) -> Picture:
+    """The picture after an event, told at a moment."""
+    match event:
+        case Started():
+            return picture._replace(
+                phase=Phase.RUNNING,
+                source=event.source,
+                destination=event.destination,
+                journal=event.journal,
+                run=picture.run + 1,
+                started=now,
+                ended=None,
+                progress=Progress(),
+                pace=Pace(),
+                summary=None,
+                problems=(),
+                error="",
+            )
+        case Notice(text=text):
+            return picture._replace(notices=(*picture.notices, Said(now, text))[-NOTICES_KEPT:])
+        case Settled(outcome=outcome):
+            if outcome not in PROBLEMS:
+                return picture
+            return picture._replace(problems=(*picture.problems, event)[-PROBLEMS_KEPT:])
+        case Summary():
+            return _ended(picture, event, now)
+        case Unchanged():
+            return picture
+
+
+def _ended(picture: Picture, summary: Summary, now: float) -> Picture:
+    result = judge(summary)
+    totals = _added(
+        picture.totals,
+        settled=summary.counts,
+        settled_bytes=summary.bytes_by_outcome,
+        scanned=(sum(summary.counts.values()), summary.bytes_total),
+        sent=(summary.bytes_sent, summary.requests, picture.progress.flight.refused),
+    )
+    return picture._replace(
+        phase=Phase.WAITING,
+        ended=now,
+        summary=summary,
+        last_success=now if result is Result.SUCCESS else picture.last_success,
+        totals=totals._replace(runs=_sum(totals.runs, {result: 1})),
+        error=summary.error,
+    )
+
+
+def observe(picture: Picture, progress: Progress) -> Picture:
+    """The picture after a reading of the gauges. Between runs they tell nothing new."""
+    if picture.phase is not Phase.RUNNING or picture.summary is not None:
+        return picture
+    return picture._replace(progress=progress, pace=picture.pace.observe(progress))
+
+
+def close(picture: Picture, error: str = "") -> Picture:
+    """The picture when no run follows; `error` is why, where the last one ended without a summary."""
+    return picture._replace(phase=Phase.ENDED, error=error or picture.error)
+
+
+def _added(
+    totals: Totals,
+    settled: Mapping[Outcome, int],
+    settled_bytes: Mapping[Outcome, int],
+    scanned: tuple[int, int],
+    sent: tuple[int, int, int],
+) -> Totals:
+    """The totals and a run's: `scanned` is entries and bytes, `sent` bytes, requests and refusals."""
+    return totals._replace(
+        entries=_sum(totals.entries, settled),
+        entry_bytes=_sum(totals.entry_bytes, settled_bytes),
+        scanned=totals.scanned + scanned[0],
+        scanned_bytes=totals.scanned_bytes + scanned[1],
+        bytes_sent=totals.bytes_sent + sent[0],
+        requests=totals.requests + sent[1],
+        refused=totals.refused + sent[2],
+    )
+
+
+def _sum(some: Mapping[_Key, int], more: Mapping[_Key, int]) -> Mapping[_Key, int]:
+    return {key: some.get(key, 0) + more.get(key, 0) for key in (*some, *(key for key in more if key not in some))}
