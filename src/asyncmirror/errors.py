@@ -71,6 +71,13 @@ class ChangedError(SourceError):
     retryable = True
 
 
+class SourceGoneError(SourceError):
+    """The source as a whole is not there: its mount is gone, or another one is in its place. No entry is to blame."""
+
+    fatal = True
+    exit_code = 4
+
+
 class UnsupportedError(SourceError):
     """An entry is of a kind that has no bytes to mirror, or it became one between scan and open."""
 
@@ -90,6 +97,10 @@ class JournalError(AsyncmirrorError):
 
     fatal = True
     exit_code = 4
+
+
+class JournalDiskError(JournalError):
+    """The journal's disk is full or failed: nothing is wrong with what is on it, and it may be well again later."""
 
 
 class OutputError(AsyncmirrorError):

@@ -61,7 +61,17 @@ class Summary(NamedTuple):
     error: str = ""
 
 
-Event: TypeAlias = Started | Notice | Settled | Unchanged | Summary
+class Waiting(NamedTuple):
+    """The mirror is watched, and no run goes on. The next one begins at `until` (seconds since the epoch), if no clock is set.
+
+    `why` tells what a run could not begin or go on for; empty where the last one came to its end.
+    """
+
+    until: float
+    why: str = ""
+
+
+Event: TypeAlias = Started | Notice | Settled | Unchanged | Summary | Waiting
 
 
 class Transfer(NamedTuple):
@@ -87,7 +97,8 @@ class Flight(NamedTuple):
 class Progress(NamedTuple):
     """The gauges at one moment. `settled` counts entries by outcome; bytes are of files, `bytes_sent` of bodies sent.
 
-    `running`: a run goes on; before the first there are none, between two the gauges are those of the last.
+    `running`: a run goes on; before the first there are none, between two the gauges are those of the last, and `waiting`
+    tells until when.
     """
 
     scanning: bool = True
@@ -104,3 +115,4 @@ class Progress(NamedTuple):
     flight: Flight = Flight()
     paused: bool = False  # no request begins until somebody says so
     running: bool = True
+    waiting: Waiting | None = None

@@ -34,9 +34,9 @@ class Pace(NamedTuple):
     samples: tuple[_Sample, ...] = ()
 
     def observe(self, progress: Progress) -> "Pace":
-        """The pace after one more reading."""
+        """The pace after one more reading; another run begins anew."""
         sample = _Sample(progress.seconds, progress.bytes_sent, progress.settled.get(Outcome.COMPLETE, 0))
-        recent = tuple(old for old in self.samples if old.seconds >= sample.seconds - _WINDOW)
+        recent = tuple(old for old in self.samples if sample.seconds - _WINDOW <= old.seconds <= sample.seconds)
         return Pace((*recent, sample))
 
     @property

@@ -3,8 +3,8 @@ from functools import reduce
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncmirror.cli.fold import PROBLEMS_KEPT, State, fold
-from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary, Transfer, Unchanged
+from asyncmirror.cli.fold import NOTICES_KEPT, PROBLEMS_KEPT, State, fold
+from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary, Transfer, Unchanged, Waiting
 from asyncmirror.model import PROBLEMS, Outcome
 from asyncmirror.rates import Pace, Rate, average, remaining
 
@@ -46,6 +46,36 @@ def test_no_more_than_the_first_problems_are_kept() -> None:
 def test_what_was_begun_said_and_summed_up_is_kept() -> None:
     events: list[Event] = [STARTED, Notice("a"), Unchanged(b"", "", ((b"x", 1),)), Notice("b"), SUMMARY]
     assert reduce(fold, events, State()) == State(STARTED, ("a", "b"), (), 0, SUMMARY)
+
+
+def test_between_two_runs_the_last_is_known_and_the_next_begins_anew() -> None:
+    bad = Settled(b"x", "", Outcome.FAILED, 1)
+    waiting = Waiting(7.0, "why")
+    events: list[Event] = [STARTED, Notice("a"), bad, SUMMARY, waiting]
+    between = reduce(fold, events, State())
+    assert between == State(STARTED, ("a",), (bad,), 1, SUMMARY, waiting)
+    assert fold(between, STARTED) == State(STARTED, ("a",), (), 0, SUMMARY)
+
+
+def test_the_last_notices_are_kept_and_none_is_said_twice() -> None:
+    state = State()
+    said: list[str] = []
+    for number in range(NOTICES_KEPT * 2):
+        before = state.notice_count
+        state = fold(state, Notice(str(number)))
+        said += state.notices_since(before)
+    assert said == [str(number) for number in range(NOTICES_KEPT * 2)]
+    assert state.notices == tuple(said[NOTICES_KEPT:])
+    assert state.notices_since(0) == state.notices
+    assert state.notices_since(state.notice_count) == ()
+
+
+def test_another_run_has_a_pace_of_its_own() -> None:
+    pace = Pace()
+    for second in range(30):
+        pace = pace.observe(progress(float(second), bytes_sent=second * 1000))
+    pace = pace.observe(progress(1.0, bytes_sent=5))
+    assert pace.now.bytes == 5
 
 
 def test_now_is_measured_over_the_last_seconds_only() -> None:

@@ -23,8 +23,9 @@ from asyncmirror.cli.gather import Invocation, Output
 from asyncmirror.cli.screen import Lines, Quiet, Screen
 from asyncmirror.cli.tap import Mirroring, Tap
 from asyncmirror.errors import BucketError
-from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary
+from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary, Waiting
 from asyncmirror.model import Outcome
+from asyncmirror.plan.schedule import Every, Schedule
 from asyncmirror.rates import Pace
 from asyncmirror.settings import Destination, Settings
 
@@ -32,6 +33,7 @@ SETTINGS = Settings(Path("/tmp"), Destination("bucket"))
 _SCANNING = True
 T = TypeVar("T")
 OBJECT = Settled(b"a\xff", "a", Outcome.COMPLETE, 7)
+BAD = Settled(b"bad", "", Outcome.UNREADABLE, 7, "input/output error")
 Step = Event | Callable[["Script"], object]
 
 
@@ -74,6 +76,17 @@ class Script:
         stopped = self.draining.is_set() or self.stopping.is_set()
         yield Summary({Outcome.COMPLETE: 1}, {}, 7, 7, 1, 0.5, self.exit_code, stopped, self.error)
 
+    async def watch(self, schedule: Schedule) -> AsyncIterator[Event]:
+        assert schedule == Every(900)
+        for _ in range(2):
+            async for event in self.run():
+                yield event
+            if self.draining.is_set():
+                return
+            yield Waiting(900.0, self.error)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await self.draining.wait()
+
     def drain(self) -> None:
         self.draining.set()
 
@@ -104,6 +117,32 @@ async def stopped(script: Script) -> None:
 
 def run(script: Script, screen: Screen | None = None, *, as_json: bool = False) -> int:
     return sync.run(Invocation(SETTINGS, Output(json=as_json)), screen or Lines(None), script)
+
+
+def watched(script: Script, screen: Screen | None = None, *, as_json: bool = False) -> int:
+    return sync.run(Invocation(SETTINGS, Output(json=as_json), Every(900)), screen or Lines(None), script)
+
+
+def test_a_mirror_that_is_watched_ends_by_a_signal_whatever_its_runs_came_to(capfd: pytest.CaptureFixture[str]) -> None:
+    assert watched(Script(Started("s", "d", "j", resumed=False), BAD, exit_code=3), as_json=True) == 143
+    out, err = capfd.readouterr()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [line["event"] for line in lines] == ["object", "summary", "waiting", "object", "summary", "waiting"]
+    assert [line["exit_code"] for line in lines if line["event"] == "summary"] == [3, 3]
+    assert lines[2] == {"event": "waiting", "until": 900.0, "reason": ""}
+    assert "stopp" not in err
+
+
+def test_a_signal_in_a_run_of_a_mirror_that_is_watched_drains_it(capfd: pytest.CaptureFixture[str]) -> None:
+    assert watched(Script(OBJECT, kill(signal.SIGINT), drained)) == 130
+    assert "stopped before the end" in capfd.readouterr().err
+
+
+def test_what_a_run_could_not_go_on_for_is_told_once(capfd: pytest.CaptureFixture[str]) -> None:
+    assert watched(Script(OBJECT, error="the store is away", exit_code=4), as_json=True) == 143
+    out, err = capfd.readouterr()
+    assert [json.loads(line)["reason"] for line in out.splitlines() if '"waiting"' in line] == ["the store is away"] * 2
+    assert err.count("the store is away") <= 1  # the screen may have looked between the two
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 4])

@@ -179,8 +179,8 @@ async def test_a_store_that_did_not_answer_is_asked_in_the_next_run(home: Home) 
 
 async def test_an_object_that_a_killed_probe_left_is_removed_by_the_next(home: Home) -> None:
     async with Mirror(home.settings) as mirror:
-        assert mirror._store.wire is not None
-        dying = mirror._store._replace(wire=Dying(mirror._store.wire))
+        assert mirror._reach.store.wire is not None
+        dying = mirror._reach.store._replace(wire=Dying(mirror._reach.store.wire))
         with pytest.raises(BaseExceptionGroup):
             await probing.Probing(home.settings, mirror._journal, dying).find()
     assert [key for key in home.server.objects("bucket") if "probe" in key]

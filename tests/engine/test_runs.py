@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from asyncmirror.engine.mirror import Mirror
-from asyncmirror.errors import UsageError
+from asyncmirror.errors import SourceGoneError
 from asyncmirror.model import Outcome
 from tests.engine.house import House, Ran
 
@@ -62,8 +62,9 @@ async def test_the_root_is_opened_anew_for_each_run(house: House) -> None:
         await once(mirror)
         moved = house.root.with_name("moved")
         house.root.rename(moved)
-        with pytest.raises(UsageError, match="does not exist"):
+        with pytest.raises(SourceGoneError, match="does not exist"):
             await once(mirror)
+        assert isinstance(mirror.failure, SourceGoneError)
         house.write("a", b"another")
         ran = await once(mirror)
         assert ran.outcome(b"a") is Outcome.COMPLETE

@@ -29,6 +29,17 @@ BATCHES: tuple[Option, ...] = (
 )
 """Only `sync` knows them."""
 
+WATCH: tuple[Option, ...] = (
+    Option(
+        ("--watch",),
+        "watch.schedule",
+        read.schedule,
+        "WHEN",
+        'mirror again and again: every so often (15m, 1h30m), or "at 02:00" ("at 02:00, 14:30")',
+    ),
+)
+"""Only `sync` knows it."""
+
 VERIFY: tuple[Option, ...] = (
     Option(("--deep",), "verify.deep", read.switch, "", "read the source again and compare it with the checksums on record"),
     Option(("--download",), "verify.download", read.switch, "", "read the objects too and compare them in the same way"),

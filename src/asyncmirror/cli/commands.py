@@ -19,6 +19,7 @@ from asyncmirror.cli.command_options import (
     PLAN,
     TRUST_SIZE,
     VERIFY,
+    WATCH,
 )
 from asyncmirror.cli.options import OPTIONS, Option
 
@@ -106,7 +107,7 @@ COMMANDS: tuple[Command, ...] = (
             Place("source", "SOURCE", "the directory to mirror; it is only read. Or a release of the mirror file", "?"),
             Place("destination", _URL, "where to", "?"),
         ),
-        {**OPTIONS, **_FILE, "batches": BATCHES},
+        {**OPTIONS, **_FILE, "batches": BATCHES, "watch": WATCH},
         _EVERY_FLAG,
     ),
     Command(

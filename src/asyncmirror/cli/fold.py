@@ -6,7 +6,7 @@ summary already and are not kept a second time; how fast it is, is `rates`'. Kno
 
 from typing import NamedTuple
 
-from asyncmirror.events import Event, Notice, Settled, Started, Summary, Unchanged
+from asyncmirror.events import Event, Notice, Settled, Started, Summary, Unchanged, Waiting
 from asyncmirror.model import PROBLEMS
 from asyncmirror.rates import Pace, Rate, average, remaining
 
@@ -14,31 +14,50 @@ __all__ = ["PROBLEMS", "PROBLEMS_KEPT", "Pace", "Rate", "State", "average", "fol
 
 PROBLEMS_KEPT = 20
 """So many are shown at the end. The others are in the journal: memory must not grow with the tree."""
+NOTICES_KEPT = 100
+"""So many are known: a mirror that is watched goes on for weeks."""
 
 
 class State(NamedTuple):
-    """What is known so far. `problems` are the first ones, `problem_count` is of all."""
+    """What is known so far. `problems` are the first ones of this run, `problem_count` is of all.
+
+    `notices` are the last ones of all runs; before them there were as many as are `forgotten`. `summary` is the last run's.
+    `waiting`: no run goes on.
+    """
 
     started: Started | None = None
     notices: tuple[str, ...] = ()
     problems: tuple[Settled, ...] = ()
     problem_count: int = 0
     summary: Summary | None = None
+    waiting: Waiting | None = None
+    forgotten: int = 0
+
+    @property
+    def notice_count(self) -> int:
+        """How many notices there were."""
+        return self.forgotten + len(self.notices)
+
+    def notices_since(self, count: int) -> tuple[str, ...]:
+        """Those that came after the first `count`, as far as they are known."""
+        new = min(self.notice_count - count, len(self.notices))
+        return self.notices[-new:] if new > 0 else ()
 
 
 def fold(state: State, event: Event) -> State:
     """The state after an event."""
     match event:
-        case Settled(outcome=outcome):
-            if outcome not in PROBLEMS:
-                return state
+        case Settled(outcome=outcome) if outcome in PROBLEMS:
             kept = state.problems if len(state.problems) >= PROBLEMS_KEPT else (*state.problems, event)
             return state._replace(problems=kept, problem_count=state.problem_count + 1)
-        case Unchanged():
-            return state
         case Notice(text=text):
-            return state._replace(notices=(*state.notices, text))
+            kept_notices = (*state.notices, text)[-NOTICES_KEPT:]
+            return state._replace(notices=kept_notices, forgotten=state.notice_count + 1 - len(kept_notices))
         case Started():
-            return state._replace(started=event)
+            return state._replace(started=event, problems=(), problem_count=0, waiting=None)
         case Summary():
             return state._replace(summary=event)
+        case Waiting():
+            return state._replace(waiting=event)
+        case Settled() | Unchanged():
+            return state

@@ -18,6 +18,7 @@ from asyncmirror.cli.options import Option
 from asyncmirror.errors import UsageError
 from asyncmirror.http.address import Address
 from asyncmirror.plan.remap import Remaps
+from asyncmirror.plan.schedule import Schedule
 from asyncmirror.settings import Collection, Connection, Destination, ObjectOptions, Settings, Tuning, Verification
 from asyncmirror.sizes import KIB, MIB, format_size
 
@@ -55,6 +56,7 @@ class Invocation:
 
     settings: Settings
     output: Output
+    watch: Schedule | None = None  # when it is run again; None: never
 
 
 class Given(NamedTuple):

@@ -13,6 +13,7 @@ from rich.text import Text
 from asyncmirror.cli import report
 from asyncmirror.cli.fold import State
 from asyncmirror.cli.picture import picture
+from asyncmirror.cli.screen import News
 from asyncmirror.events import Progress
 from asyncmirror.rates import Pace
 from asyncmirror.text import show_line
@@ -30,22 +31,21 @@ class Live:
         self._region = Region(
             console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=True
         )
-        self._noticed = 0
+        self._news = News()
         self._closed = False
 
     def refresh(self, state: State, progress: Progress, pace: Pace) -> None:
         """Draw."""
         if self._closed:
             return
-        self._notices(state)
+        self._tell(state)
         self._region.start()
         width, height = self._console.size
         self._region.update(picture(state, progress, pace, width, height), refresh=True)
 
-    def _notices(self, state: State) -> None:
-        for text in state.notices[self._noticed :]:
-            self.say(text)
-        self._noticed = len(state.notices)
+    def _tell(self, state: State) -> None:
+        for line in self._news.lines(state):
+            self._console.print(Text(line.text, style=_STYLES[line.role]))
 
     def say(self, text: str) -> None:
         """Write a line above the picture."""
@@ -58,6 +58,6 @@ class Live:
 
     def end(self, state: State) -> None:
         """Write the result."""
-        self._notices(state)
+        self._tell(state)
         for line in report.result(state):
             self._console.print(Text(line.text, style=_STYLES[line.role]))

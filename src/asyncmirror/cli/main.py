@@ -101,6 +101,10 @@ def _asked(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[I
 
 def _sync(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     asked, gathered = _asked(arguments, environ)
+    asked = replace(asked, watch=gathered.sections.get("watch", {}).get("schedule"))
+    if asked.watch and (asked.settings.dry_run or "batches" in gathered.sections):
+        other = "--dry-run" if asked.settings.dry_run else "--batches"
+        raise UsageError(f"--watch and {other} can't be had together", hint="leave one of them out")
     with _ready(asked, environ) as ready:
         if "batches" not in gathered.sections:
             return ready.mirror(asked)

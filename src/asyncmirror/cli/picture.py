@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from asyncmirror.cli.fold import State
-from asyncmirror.cli.report import duration, left, problem_count, throttled
-from asyncmirror.events import Progress, Transfer
+from asyncmirror.cli.report import duration, left, moment, problem_count, throttled
+from asyncmirror.events import Progress, Transfer, Waiting
 from asyncmirror.model import Outcome
 from asyncmirror.rates import Pace, Rate, average, remaining
 from asyncmirror.sizes import format_size
@@ -31,7 +31,7 @@ def picture(state: State, progress: Progress, pace: Pace, width: int, height: in
         _title(state, width),
         _counts(progress),
         _speeds(progress, pace),
-        _way(progress, pace, width),
+        _way(progress, pace, width) if state.waiting is None else _waiting(state.waiting),
     ]
     if asks := throttled(progress.flight):
         parts.append(Text(asks, style="yellow", no_wrap=True, overflow="ellipsis"))
@@ -101,6 +101,15 @@ def _way(progress: Progress, pace: Pace, width: int) -> Table:
     table.add_column(justify="right", min_width=13, no_wrap=True)
     table.add_row(*cells)
     return table
+
+
+def _waiting(waiting: Waiting) -> Text:
+    if waiting.why:
+        text = Text(f"again    {moment(waiting.until)}  {show_line(waiting.why)}", style="yellow")
+    else:
+        text = Text(f"next run {moment(waiting.until)}", style="cyan")
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
 
 
 def _transfer(transfer: Transfer, width: int) -> Text:

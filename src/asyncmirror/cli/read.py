@@ -16,6 +16,7 @@ from asyncmirror.http import address as addresses
 from asyncmirror.model import Algorithm
 from asyncmirror.plan.filters import Filters
 from asyncmirror.plan.remap import Remaps
+from asyncmirror.plan.schedule import parse as parse_schedule
 from asyncmirror.settings import Remap, Rule, Secrets, Stubs, Symlinks, check_endpoint
 from asyncmirror.sizes import parse_size
 
@@ -30,6 +31,7 @@ _DIGITS = 18
 """More than any count needs; Python refuses to read thousands of them."""
 
 size = parse_size
+schedule = parse_schedule
 
 
 def size_or_off(text: str) -> int:

@@ -4,6 +4,7 @@ Owns the words. Pure: states and gauges in, lines out; every name in them is esc
 """
 
 import shlex
+import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -76,14 +77,41 @@ def periodic(progress: Progress, pace: Pace) -> str:
 
 
 def result(state: State) -> list[Line]:
-    """The first problems, the table of outcomes, and what was sent, so that the short of it stands last, where the eye is."""
+    """The first problems, the table of outcomes, and what was sent, so that the short of it stands last, where the eye is.
+
+    Nothing between two runs: what the last came to was told.
+    """
     summary = state.summary
-    if summary is None:
+    if summary is None or state.waiting is not None:
         return []
     lines = [*problems(state), *table(summary.counts, summary.bytes_by_outcome), Line(_sent(summary))]
     if summary.stopped:
         lines.append(Line("stopped before the end: the same command goes on from here", "head"))
     return lines
+
+
+def moment(at: float) -> str:
+    """A time in seconds since the epoch, for people who see it within the week: ``Sun 14:35:07``, by the clock here."""
+    return time.strftime("%a %H:%M:%S", time.localtime(at))
+
+
+def news(summary: Summary) -> str:
+    """What a run of many came to, in a few words."""
+    counts = summary.counts
+    bad = sum(counts.get(outcome, 0) for outcome in PROBLEMS)
+    new = counts.get(Outcome.COMPLETE, 0) + counts.get(Outcome.ADOPTED, 0)
+    return f"{new:,} new, {bad:,} problem{'' if bad == 1 else 's'}"
+
+
+def between(state: State) -> list[Line]:
+    """What is said between two runs: the problems of the last, what it came to, and when the next begins."""
+    waiting, summary = state.waiting, state.summary
+    if waiting is None:
+        return []
+    if waiting.why:
+        return [Line(f"asyncmirror: {show_line(waiting.why)}", "problem"), Line(f"asyncmirror: again {moment(waiting.until)}")]
+    told = "" if summary is None else f"{news(summary)}, {_sent(summary)}; "
+    return [*problems(state), Line(f"asyncmirror: {told}next run {moment(waiting.until)}")]
 
 
 def table(counts: Mapping[Outcome, int], sizes: Mapping[Outcome, int]) -> list[Line]:

@@ -11,7 +11,8 @@ from typing import Protocol
 from asyncmirror.cli import report, stderr
 from asyncmirror.cli.fold import State
 from asyncmirror.cli.gather import Output
-from asyncmirror.events import Progress
+from asyncmirror.cli.report import Line
+from asyncmirror.events import Progress, Waiting
 from asyncmirror.rates import Pace
 from asyncmirror.text import show_line
 
@@ -53,11 +54,32 @@ def choose(output: Output, environ: Mapping[str, str]) -> Screen:
     return Live()
 
 
-class Quiet:
-    """Only what went wrong, at the end."""
+class News:
+    """What has not been said yet of a state that grows: notices, and what a run of many came to."""
 
-    def refresh(self, state: State, progress: Progress, pace: Pace) -> None:
-        """Nothing."""
+    def __init__(self) -> None:
+        self._noticed = 0
+        self._waiting: Waiting | None = None
+
+    def lines(self, state: State) -> list[Line]:
+        """It, once."""
+        lines = [Line(f"asyncmirror: {show_line(text)}") for text in state.notices_since(self._noticed)]
+        self._noticed = state.notice_count
+        if state.waiting not in (None, self._waiting):
+            self._waiting = state.waiting
+            lines += report.between(state)
+        return lines
+
+
+class Quiet:
+    """Only what went wrong, at the end of a run."""
+
+    def __init__(self) -> None:
+        self._news = News()
+
+    def refresh(self, state: State, progress: Progress, pace: Pace) -> None:  # noqa: ARG002  no screen is quieter about gauges
+        """The problems of a run of many."""
+        stderr.write(line.text for line in self._news.lines(state) if line.role == "problem")
 
     def say(self, text: str) -> None:
         """Nothing."""
@@ -67,7 +89,7 @@ class Quiet:
 
     def end(self, state: State) -> None:
         """The first problems."""
-        stderr.write(line.text for line in report.problems(state))
+        stderr.write(line.text for line in ([] if state.waiting else report.problems(state)))
 
 
 class Lines:
@@ -76,19 +98,21 @@ class Lines:
     def __init__(self, interval: float | None) -> None:
         self._interval = interval
         self._next = interval or 0.0
-        self._noticed = 0
+        self._news = News()
 
     def refresh(self, state: State, progress: Progress, pace: Pace) -> None:
         """Write a line if it is time."""
-        self._notices(state)
-        if self._interval is not None and progress.seconds >= self._next:
+        self._tell(state)
+        if self._interval is None or not progress.running:
+            return
+        if progress.seconds + self._interval < self._next:
+            self._next = self._interval  # another run
+        if progress.seconds >= self._next:
             self._next = progress.seconds + self._interval
             self.say(report.periodic(progress, pace))
 
-    def _notices(self, state: State) -> None:
-        for text in state.notices[self._noticed :]:
-            self.say(text)
-        self._noticed = len(state.notices)
+    def _tell(self, state: State) -> None:
+        stderr.write(line.text for line in self._news.lines(state))
 
     def say(self, text: str) -> None:
         """Write it."""
@@ -99,5 +123,5 @@ class Lines:
 
     def end(self, state: State) -> None:
         """The result."""
-        self._notices(state)
+        self._tell(state)
         stderr.write(line.text for line in report.result(state))

@@ -47,7 +47,7 @@ class Shown(Tap):
         """Say so, or leave the terminal as it was: the next signal kills."""
         if at_once:
             self._screen.close()
-        else:
+        elif self.state.waiting is None:
             self._screen.say("stopping: finishing what is in flight; again to stop at once")
 
     async def __aexit__(

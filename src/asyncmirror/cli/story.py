@@ -14,11 +14,11 @@ from asyncmirror.cli.fold import PROBLEMS, Pace
 from asyncmirror.cli.json_lines import summary
 from asyncmirror.cli.log_file import Form
 from asyncmirror.cli.logs import STORY
-from asyncmirror.cli.report import periodic, problem
+from asyncmirror.cli.report import moment, periodic, problem
 from asyncmirror.cli.tap import Tap
 from asyncmirror.cli.text import show_name
 from asyncmirror.errors import AsyncmirrorError
-from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary, Unchanged
+from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary, Unchanged, Waiting
 
 _log = logging.getLogger(STORY)
 _MOST = 1_000
@@ -52,6 +52,9 @@ class Story(Tap):
                 self._begin(event)
             case Summary():
                 self._end(event)
+            case Waiting(until, why):
+                level = logging.ERROR if why else logging.INFO
+                _tell(level, f"next run {moment(until)}" + (f": {why}" if why else ""), {"event": "waiting", "until": until})
 
     def _begin(self, event: Started) -> None:
         self._form.run += 1

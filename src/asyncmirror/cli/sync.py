@@ -1,8 +1,9 @@
 """`asyncmirror sync`: runs a mirror, has it followed, and answers signals.
 
-Owns the event loop, what SIGINT and SIGTERM mean, and the exit code. The first signal drains: what is in flight is finished.
-The second stops at once. After it the signals have their usual effect again, so that a third kills; the journal is safe in
-every case. Knows the engine only through `Mirroring`, those who follow it as `Tap`s, and no terminal.
+Owns the event loop, what SIGINT and SIGTERM mean, and the exit code. A mirror that is watched has runs until a signal ends it.
+The first signal drains: what is in flight is finished. The second stops at once. After it the signals have their usual effect
+again, so that a third kills; the journal is safe in every case. Knows the engine only through `Mirroring`, those who follow it
+as `Tap`s, and no terminal.
 """
 
 import asyncio
@@ -53,6 +54,7 @@ class _Sync:
     def __init__(self, invocation: Invocation, screen: Screen, opener: Opener, taps: Iterable[Tap]) -> None:
         settings, output = invocation.settings, invocation.output
         self._settings = settings
+        self._schedule = invocation.watch
         self._opener = opener
         self._mirror: Mirroring | None = None
         self._signal: signal.Signals | None = None
@@ -114,7 +116,7 @@ class _Sync:
 
     async def _follow(self, mirror: Mirroring) -> None:
         tells = [tap.tell for tap in self._taps if type(tap).tell is not Tap.tell]
-        async for event in mirror.run():
+        async for event in mirror.run() if self._schedule is None else mirror.watch(self._schedule):
             told = event._replace(exit_code=self._exit_code(event)) if isinstance(event, Summary) else event
             for tell in tells:
                 if (wait := tell(told)) is not None:
@@ -137,14 +139,16 @@ class _Sync:
             await asyncio.gather(*looks)
 
     def _finish(self) -> int:
-        summary = self._shown.state.summary
-        if summary is None:
-            raise RuntimeError("the run ended without a summary")
-        if summary.error:
-            complain(summary.error)
+        state = self._shown.state
+        if state.waiting is None and state.summary is not None and state.summary.error:
+            complain(state.summary.error)
         if self._json is not None and self._json.broken:
             return _OUTPUT_LOST
-        return summary.exit_code
+        if self._schedule is not None and self._signal is not None:
+            return _STOPPED_BY + self._signal  # it would have gone on: what its runs came to was told
+        if state.summary is None:
+            raise RuntimeError("the run ended without a summary")
+        return state.summary.exit_code
 
 
 async def _look(tap: Tap, interval: float, mirror: Mirroring, over: asyncio.Event) -> None:

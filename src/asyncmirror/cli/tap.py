@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import ClassVar, Protocol, Self, TypeVar
 
 from asyncmirror.events import Event, Progress
+from asyncmirror.plan.schedule import Schedule
 
 T = TypeVar("T")
 
@@ -21,6 +22,10 @@ class Mirroring(Protocol):
 
     def run(self) -> AsyncIterator[Event]:
         """Do it; the last event is a `Summary`."""
+        ...
+
+    def watch(self, schedule: Schedule) -> AsyncIterator[Event]:
+        """Do it again and again, until `drain` or `stop`."""
         ...
 
     def drain(self) -> None:

@@ -1,6 +1,7 @@
 """Which journal a run uses: the one that was named, or one named after source and destination.
 
-Owns the default's place and name. The endpoint is part of the name: buckets of one name at two stores are two buckets.
+Owns the default's place and name, and what is to be known of the place. The endpoint is part of the name: buckets of one name
+at two stores are two buckets.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from asyncmirror.journal.writer import Belongs
 from asyncmirror.settings import Connection, Destination
+from asyncmirror.source.filesystem import is_local, kind
 from asyncmirror.store.configured import configured_endpoint
 
 _UNFIT = re.compile(r"[^A-Za-z0-9.-]+")
@@ -41,3 +43,11 @@ def _base() -> Path:
 def _told(destination: str) -> str:
     """The part of a journal's name that tells the destination."""
     return _UNFIT.sub("-", destination.removeprefix("s3://")).strip("-.")[:60]
+
+
+def on_network(journal: Path) -> str:
+    """What the user should know of the file system that the journal lies on; empty where it is this machine's own."""
+    found = kind(journal)
+    if not found or is_local(found):
+        return ""
+    return f"the journal lies on {found}: it is locked for this run alone and used without shared memory, which is safe there"

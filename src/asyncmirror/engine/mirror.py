@@ -1,10 +1,11 @@
 """The mirror, as the library's users have it: open as long as its process, with as many runs as are asked for.
 
 Owns what outlives a run, in which order it is opened, and closed: journal, socket, store; and that a run begins only where
-source and store are there. A run itself is `run`'s.
+source and store are there. What failed in one run is opened anew for the next. A run itself is `run`'s.
 """
 
 import asyncio
+import contextlib
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -19,28 +20,28 @@ from asyncmirror.audit.agreed import META, agree
 from asyncmirror.engine.answering import answering
 from asyncmirror.engine.control import Control
 from asyncmirror.engine.descriptors import allow
-from asyncmirror.engine.journals import belongs, default_journal
+from asyncmirror.engine.journals import belongs, default_journal, on_network
 from asyncmirror.engine.probing import Probing
+from asyncmirror.engine.reach import Reach
 from asyncmirror.engine.revisit import Revisit, Unsettled
-from asyncmirror.engine.root import Root, open_root
+from asyncmirror.engine.root import Place, Root, open_root, recognize
 from asyncmirror.engine.run import Run, Sent
 from asyncmirror.engine.status import Live
 from asyncmirror.engine.steering import KNOBS, permit
-from asyncmirror.errors import AsyncmirrorError, BucketError, StoreError, UnreachableError
-from asyncmirror.events import Event, Notice, Progress, Started
+from asyncmirror.engine.watch import watch
+from asyncmirror.errors import AsyncmirrorError, SourceGoneError, StoreError, UsageError
+from asyncmirror.events import Event, Notice, Progress, Started, Waiting
 from asyncmirror.journal import queries
 from asyncmirror.journal.changes import Remember
 from asyncmirror.journal.writer import Belongs, Journal
 from asyncmirror.plan.filters import Filters
 from asyncmirror.plan.remap import Remaps
+from asyncmirror.plan.schedule import Schedule
 from asyncmirror.settings import Settings, Tuning
-from asyncmirror.source.filesystem import is_local, kind, threads
-from asyncmirror.store.assemble import Assembled, assemble
+from asyncmirror.source.filesystem import threads
 from asyncmirror.store.port import Store
 
 T = TypeVar("T")
-_PATIENCE = 30.0
-"""Seconds in which the store must have answered before anything is begun: somebody is waiting."""
 
 
 class Mirror:
@@ -58,15 +59,21 @@ class Mirror:
 
         Attributes:
             control: What this process can be asked and told over its socket, while the mirror is open.
+            waiting: Until when no run goes on, between two of a mirror that is watched.
         """
         self.control = Control()
+        self.waiting: Waiting | None = None
         self._settings = settings
         self._own_store = store
         self._resources = AsyncExitStack()
+        self._reach = Reach(store)
         self._root: Root | None = None  # opened for the next run
+        self._place: Place | None = None  # which directory the last one had
         self._sent = Sent()
+        self._told: set[str] = set()  # what need not be said in every run
         self._run: Run | None = None  # the last one, or the one going on
-        self._drained = False
+        self._failure: AsyncmirrorError | None = None
+        self._ending = asyncio.Event()
         self._paused: float | None = None
 
     async def __aenter__(self) -> Self:
@@ -88,11 +95,12 @@ class Mirror:
             of = belongs(settings.source, settings.destination, settings.connection)
             path = settings.journal or default_journal(of)
             self._journal = await asyncio.to_thread(self._open_journal, path, of)
-            self._notices = tuple(filter(None, (cut, _network(path))))
             resources.callback(self._journal.close)
             await self._agree(path)
+            self._notices = tuple(filter(None, (cut, on_network(path), await self._first_look(self._root))))
             await resources.enter_async_context(answering(self.control, self._journal, self._live))
-            self._store: Assembled = await resources.enter_async_context(assemble(settings, self._own_store))
+            resources.push_async_callback(self._reach.close)
+            await self._reach.open(settings)
             await self._ask_store()
         except BaseException:
             await resources.aclose()
@@ -115,6 +123,15 @@ class Mirror:
             self._root.beneath.close()
             self._root = None
 
+    async def _first_look(self, root: Root) -> str:
+        """What to tell of a source in which nothing is as it was; nobody knows yet what it should be."""
+        try:
+            self._place = await recognize(root, self._journal, None)
+        except SourceGoneError as error:
+            self._place = root.place
+            return str(error)
+        return ""
+
     async def _agree(self, path: Path) -> None:
         """See that what is in the bucket keeps its keys, and put the remaps on record."""
         remaps = Remaps(self._settings.remaps)
@@ -123,27 +140,10 @@ class Mirror:
 
     async def _ask_store(self) -> None:
         """Make sure that the store is there, and can do what is asked of it."""
-        await self._check_bucket()
-        self._probing = Probing(self._settings, self._journal, self._store)
+        await self._reach.check(self._settings)
+        self._probing = Probing(self._settings, self._journal, self._reach.store, self._told)
         if self._own_store is None:
             await self._probing.check_conditions()
-
-    async def _check_bucket(self) -> None:
-        """Make sure that the store can be worked with. What it refuses now is no file's failure: the run can't begin."""
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                await self._store.first.check_bucket(self._settings.destination.prefix)
-        except TimeoutError:
-            where = str(self._settings.destination)
-            hint = "check --endpoint-url and the network"
-            raise UnreachableError(f"the store did not answer within {_PATIENCE:.0f} s", path=where, hint=hint) from None
-        except StoreError as error:
-            if error.fatal:
-                raise
-            hint = error.hint or "nothing was begun: run the same command again when the store is well"
-            raise BucketError(
-                error.message, op=error.op, path=error.path, hint=hint, status=error.status, code=error.code
-            ) from error
 
     def _open_journal(self, path: Path, of: Belongs) -> Journal:
         return Journal(path, of, read_only=self._settings.dry_run)
@@ -162,26 +162,67 @@ class Mirror:
             AsyncmirrorError: A second or later run could not begin, as `__aenter__` tells.
             BaseExceptionGroup: A bug: whatever a stage raised that is no `AsyncmirrorError`.
         """
+        self.waiting = None
         if self._root is None:
-            limited = self._store.limited
-            self._sent = Sent(limited.requests, limited.bytes_sent)
-            self._root = await open_root(self._settings)
             try:
-                await self._ask_store()
-            except BaseException:
-                self._close_root()
+                await self._get_ready()
+            except AsyncmirrorError as error:
+                self._failure = error
                 raise
         filters = await self._choose()
+        assert self._root is not None
         root, self._root = self._root, None
-        run = self._run = Run(self._settings, filters, root, self._journal, self._store, self._probing, self._sent)
+        self._place = root.place
+        run = self._run = Run(self._settings, filters, root, self._journal, self._reach.store, self._probing, self._sent)
         run.pause(paused=self.paused)
-        if self._drained:
+        if self._ending.is_set():
             run.drain()
-        notices = map(Notice, (*self._notices, *self._store.notices))
-        async with aclosing(run.events((self._started, *notices))) as events:
+        notices = [text for text in (*self._notices, *self._reach.store.notices) if text not in self._told]
+        self._told.update(notices)
+        async with aclosing(run.events((self._started, *map(Notice, notices)))) as events:
             async for event in events:
                 yield event
+        self._failure = run.fatal
         self._started = self._started._replace(resumed=True)
+
+    def watch(self, schedule: Schedule) -> AsyncGenerator[Event, None]:
+        """Mirror again and again, until `drain` or `stop`. Gives the events of all runs; see `watch.watch`."""
+        return watch(self, schedule)
+
+    async def _get_ready(self) -> None:
+        """Open what a second or later run needs anew, and what failed in the last.
+
+        Raises:
+            AsyncmirrorError: It can't be had, or used.
+        """
+        await self._journal_again()
+        root = await self._root_again()
+        try:
+            if isinstance(self._failure, StoreError):
+                await self._reach.open(self._settings, paused=self.paused)
+            limited = self._reach.store.limited
+            self._sent = Sent(limited.requests, limited.bytes_sent)
+            await self._ask_store()
+        except BaseException:
+            root.beneath.close()
+            raise
+        self._root = root
+
+    async def _journal_again(self) -> None:
+        if self._journal.broken:
+            await asyncio.wrap_future(self._journal.mend())
+
+    async def _root_again(self) -> Root:
+        try:
+            root = await open_root(self._settings)
+        except UsageError as error:  # it was there when the mirror was opened
+            raise SourceGoneError(error.message, hint=error.hint) from error
+        try:
+            await recognize(root, self._journal, self._place)
+        except BaseException:
+            root.beneath.close()
+            raise
+        return root
 
     @property
     def tuning(self) -> Tuning:
@@ -196,7 +237,7 @@ class Mirror:
         """
         permit(self._settings.tuning, tuning)
         self._settings = replace(self._settings, tuning=tuning)
-        self._store.limited.steer(tuning)
+        self._reach.store.limited.steer(tuning)
         if self._run is not None:
             self._run.steer(tuning)
 
@@ -214,24 +255,24 @@ class Mirror:
         self._hold(paused=False)
 
     def _hold(self, *, paused: bool) -> None:
-        if self._drained:
+        if self._ending.is_set():
             return  # what waits is turned away: it must come to its end
         if paused != self.paused:
             self._paused = time.time() if paused else None
-        limited = self._store.limited
+        limited = self._reach.store.limited
         limited.pause() if paused else limited.resume()
         if self._run is not None:
             self._run.pause(paused=paused)
 
     def drain(self) -> None:
         """Begin nothing new, finish the requests in flight, then end; resumable."""
-        self._drained = True
+        self._ending.set()
         if self._run is not None:
             self._run.drain()
 
     def stop(self) -> None:
         """End at once; resumable."""
-        self._drained = True
+        self._ending.set()
         if self._run is not None:
             self._run.stop()
 
@@ -241,20 +282,19 @@ class Mirror:
 
     def progress(self) -> Progress:
         """The gauges now. Between runs they stand as the last one left them."""
-        return Progress(running=False, paused=self.paused) if self._run is None else self._run.progress()
+        progress = Progress(running=False, paused=self.paused) if self._run is None else self._run.progress()
+        return progress._replace(waiting=self.waiting)
 
     def _live(self) -> Live:
         return Live(self.progress(), {knob.name: knob.show(self.tuning) for knob in KNOBS}, self._paused)
 
     @property
-    def fatal(self) -> AsyncmirrorError | None:
-        """What ended the last run before its end; None where nothing did."""
-        return None if self._run is None else self._run.fatal
+    def failure(self) -> AsyncmirrorError | None:
+        """What the last run could not begin or go on for; None where it came to its end."""
+        return self._failure
 
-
-def _network(journal: Path) -> str:
-    """What the user should know of the file system that the journal lies on; empty where it is this machine's own."""
-    found = kind(journal)
-    if not found or is_local(found):
-        return ""
-    return f"the journal lies on {found}: it is locked for this run alone and used without shared memory, which is safe there"
+    async def wait(self, seconds: float) -> bool:
+        """Wait between two runs; whether nobody has asked this mirror to end."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ending.wait(), seconds)
+        return not self._ending.is_set()

@@ -32,8 +32,17 @@ _MORE = "asyncmirror doctor tells more"
 class Probing:
     """What one run finds out. `notices` and `requests` fill as it goes on."""
 
-    def __init__(self, settings: Settings, journal: Journal, store: Assembled, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        journal: Journal,
+        store: Assembled,
+        told: set[str] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Prepare it. What is in `told` is not told again; what is told is added to it."""
         self.notices: list[str] = []
+        self._told = set() if told is None else told
         self._settings = settings
         self._algorithm = settings.objects.algorithm
         self._journal = journal
@@ -101,8 +110,13 @@ class Probing:
             known = await self._ask(wire, meta.get(_NONCE, ""))
         told = shortfalls(known, self._algorithm, signed=self._store.signed)
         if told:
-            self.notices.append(f"this store does not give every guarantee: {'; '.join(told)} ({_MORE})")
+            self._tell(f"this store does not give every guarantee: {'; '.join(told)} ({_MORE})")
         return known
+
+    def _tell(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self.notices.append(text)
 
     def _holds(self, known: Guarantees) -> bool:
         """Whether an answer on record is young enough, says what this run must know, and lets it go on."""
@@ -120,7 +134,7 @@ class Probing:
         self._probe = Probe(wire, self._settings.destination.prefix, nonce, self._settings.objects, signed=signed)
         probed = await self._probe.brief(self._algorithm, conditional=not self._settings.objects.overwrite)
         for key in probed.left:
-            self.notices.append(f"{key!r}, made to see what this store verifies, could not be removed: remove it")
+            self._tell(f"{key!r}, made to see what this store verifies, could not be removed: remove it")
         if not probed.interrupted:
             await self._keep(_FOUND, probed.guarantees.to_text())
         await self._keep(_NONCE, "")

@@ -1,26 +1,74 @@
-"""The source as one run has it: its root, opened, and where the scan begins.
+"""The source as one run has it: its root, opened, and where the scan begins; and whether it is there at all.
 
-Owns what is checked of a source before a run. It is opened anew for each: a mount may have changed in between.
+Owns what is checked of a source before a run, and what tells a mount that is gone from files that are gone. The root is opened
+anew for each run, because a mount may have changed in between. Where it is the same directory as before, it is there. Where it
+is another one, something of what the journal knows must be in it: a file system that was mounted again passes, the empty
+directory below it does not. Files that are gone are nothing to this room.
 """
 
 import asyncio
+import errno
 import os
+import sqlite3
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from asyncmirror.engine.starts import starts
-from asyncmirror.errors import UsageError
+from asyncmirror.errors import SourceGoneError, UsageError
+from asyncmirror.journal import queries
+from asyncmirror.journal.writer import Journal
 from asyncmirror.plan.remap import Remaps
 from asyncmirror.settings import Settings
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.source.walk import Directory
 
+_MOUNTED = "is it mounted? Nothing was looked at, and nothing on record is touched"
+_SAMPLE = 1000
+"""Names on record that are looked for."""
+
+
+class Place(NamedTuple):
+    """Which directory the root is."""
+
+    dev: int
+    ino: int
+
 
 class Root(NamedTuple):
     """An open source; whoever has it closes `beneath`."""
 
+    path: Path
     beneath: Beneath
     starts: Sequence[Directory]
+
+    @property
+    def place(self) -> Place:
+        """Which directory it is.
+
+        Raises:
+            OSError: It can't be looked at any more.
+        """
+        status = self.beneath.status(b"", b".")
+        return Place(status.st_dev, status.st_ino)
+
+    async def check(self) -> None:
+        """See that it is still what stands at its path. For whoever met entries that can't be read.
+
+        Raises:
+            SourceGoneError: It is not.
+        """
+        if error := await asyncio.to_thread(self._lost):
+            raise error
+
+    def _lost(self) -> SourceGoneError | None:
+        try:
+            status = os.stat(self.path)
+            if self.place == Place(status.st_dev, status.st_ino):
+                return None
+        except OSError as error:
+            return _gone(self.path, (error.strerror or str(error)).lower())
+        return _gone(self.path, "another directory is in its place")
 
 
 async def open_root(settings: Settings) -> Root:
@@ -29,14 +77,69 @@ async def open_root(settings: Settings) -> Root:
     Raises:
         UsageError: It is missing or no directory, or what was named in it is not there.
     """
-    beneath = Beneath(settings.source)
+    beneath = await asyncio.to_thread(Beneath, settings.source)
     try:
         _check_remaps(settings)
         found = await asyncio.to_thread(starts, beneath, settings.subdirs or settings.within, settings.symlinks)
-        return Root(beneath, found)
+        return Root(settings.source, beneath, found)
     except BaseException:
         beneath.close()
         raise
+
+
+async def recognize(root: Root, journal: Journal, last: Place | None) -> Place:
+    """See that the root is what was mirrored before; gives which directory it is.
+
+    Args:
+        root: As it was opened.
+        journal: Tells what was found in it before.
+        last: Which directory it was in the last run.
+
+    Raises:
+        SourceGoneError: It is empty or another one, and nothing that is on record is there.
+    """
+    place = root.place
+    if place == last:
+        return place
+    known = await asyncio.wrap_future(journal.ask(_known))
+    if known and not await asyncio.to_thread(_any_there, root.beneath, known):
+        raise _gone(root.path, "nothing of what was mirrored from there is in it")
+    return place
+
+
+def _gone(path: Path, what: str) -> SourceGoneError:
+    return SourceGoneError(f"the source is not there: {what}", path=os.fspath(path), hint=_MOUNTED)
+
+
+def _known(connection: sqlite3.Connection) -> list[bytes]:
+    """The first names on record at the top of the source: files, and directories of which something is in the store."""
+    root = queries.directory_id(connection, b"")
+    names = [name for (name,) in connection.execute("SELECT name FROM object WHERE directory = ? LIMIT ?", (root, _SAMPLE))]
+    after = b"\0"
+    while len(names) < _SAMPLE:
+        row = connection.execute(
+            "SELECT path FROM directory WHERE path >= ? AND EXISTS (SELECT 1 FROM object WHERE directory = id)"
+            " ORDER BY path LIMIT 1",
+            (after,),
+        ).fetchone()
+        if row is None:
+            break
+        name = row[0].partition(b"/")[0]
+        names.append(name)
+        after = name + b"0"  # the character behind the slash: past all that is below
+    return names
+
+
+def _any_there(beneath: Beneath, names: Sequence[bytes]) -> bool:
+    for name in names:
+        try:
+            beneath.status(b"", name)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                return True  # something is there, whatever is wrong with it
+        else:
+            return True
+    return False
 
 
 def _check_remaps(settings: Settings) -> None:

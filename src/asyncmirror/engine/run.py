@@ -14,7 +14,7 @@ from asyncmirror.engine.probing import Probing
 from asyncmirror.engine.root import Root
 from asyncmirror.engine.stages import Stages
 from asyncmirror.engine.tally import Tally, summarize
-from asyncmirror.errors import AsyncmirrorError, JournalError
+from asyncmirror.errors import AsyncmirrorError, JournalError, SourceGoneError
 from asyncmirror.events import Event, Progress, Summary
 from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Outcome
@@ -24,6 +24,10 @@ from asyncmirror.store.assemble import Assembled
 
 _LEFT = 3
 """The exit code of a run that adopts and leaves something to be sent: see docs/exit-codes.md."""
+
+
+_LOOKS = 1.0
+"""Seconds between two looks whether the source is there."""
 
 
 class Sent(NamedTuple):
@@ -55,6 +59,8 @@ class Run:
         self._tally = Tally()
         self._began = time.monotonic()
         self._seconds = 0.0
+        self._unreadable = 0
+        self._look_at = 0.0
         self._readers = ThreadPoolExecutor(settings.tuning.readers, "read")
         self._stages = Stages(settings, filters, root.beneath, journal, store, self._readers, probing, root.starts)
         self.steer, self.pause = self._stages.steer, self._stages.pause
@@ -81,6 +87,7 @@ class Run:
             try:
                 while events := await stages.events():
                     self._tally.add(events)
+                    await self._look_at_root()
                     for event in events:
                         yield event
                 await task
@@ -93,6 +100,17 @@ class Run:
             self.over = True
             await asyncio.to_thread(self._close)
         yield summary
+
+    async def _look_at_root(self) -> None:
+        """Where entries can't be read, see whether it is the source that is gone. Not at each of a million."""
+        now, unreadable = time.monotonic(), self._tally.counts[Outcome.UNREADABLE]
+        if unreadable == self._unreadable or now < self._look_at:
+            return
+        self._unreadable, self._look_at = unreadable, now + _LOOKS
+        try:
+            await self._root.check()
+        except SourceGoneError as error:
+            self._stages.fail(error)
 
     def progress(self) -> Progress:
         """The gauges now, or as they were when the run was over."""

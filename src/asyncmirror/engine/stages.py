@@ -70,7 +70,7 @@ class Stages:
         self._outbox: Channel[Event] = Channel(_EVENTS)
         self._plans: Channel[Plan] = Channel(_PLANS)
         self._works: Channel[Work] = Channel(_WORKS)
-        self._recorder = Recorder(journal, self._outbox.offer, self._fail, self._halt)
+        self._recorder = Recorder(journal, self._outbox.offer, self.fail, self._halt)
         self._filters = filters
         self._planner = Planner(settings, filters, journal, beneath)
         self._guard = Guard(settings, store.store, self._recorder.notice)
@@ -105,7 +105,7 @@ class Stages:
         except* AsyncmirrorError as errors:
             self.fatal = self.fatal or first(errors)
         except* asyncio.CancelledError:
-            pass  # `stop` or `_fail`: the summary tells
+            pass  # `stop` or `fail`: the summary tells
         finally:
             self._task = None
             self._recorder.release()
@@ -182,14 +182,14 @@ class Stages:
         if self._settings.tuning.loops == 1 or self._settings.dry_run:
             yield self._crew
             return
-        async with several(self._settings, self._store.limited, self._recorder, self._fail) as crew:
+        async with several(self._settings, self._store.limited, self._recorder, self.fail) as crew:
             yield crew
 
     def _emit(self, listing: Listing) -> None:
         """In a scan thread: plan a listing, and wait while too many plans are ahead."""
         self._plans.put(self._planner.plan(listing))
 
-    def _fail(self, error: AsyncmirrorError) -> None:
+    def fail(self, error: AsyncmirrorError) -> None:
         """End the run because of an error that no file is to blame for."""
         self.fatal = self.fatal or error
         self.stop()
@@ -205,7 +205,7 @@ class Stages:
             await self._probing.find()
         except BucketError as error:
             self._recorder.discard()
-            self._fail(error)
+            self.fail(error)
         else:
             self._recorder.release()
         for text in self._probing.notices:

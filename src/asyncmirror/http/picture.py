@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
-from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary, Unchanged
+from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary, Unchanged, Waiting
 from asyncmirror.model import PROBLEMS, Outcome
 from asyncmirror.rates import Pace
 
@@ -162,13 +162,13 @@ def fold(picture: Picture, event: Event, now: float) -> Picture:
             )
         case Notice(text=text):
             return picture._replace(notices=(*picture.notices, Said(now, text))[-NOTICES_KEPT:])
-        case Settled(outcome=outcome):
-            if outcome not in PROBLEMS:
-                return picture
+        case Settled(outcome=outcome) if outcome in PROBLEMS:
             return picture._replace(problems=(*picture.problems, event)[-PROBLEMS_KEPT:])
         case Summary():
             return _ended(picture, event, now)
-        case Unchanged():
+        case Waiting():
+            return picture._replace(error=event.why)
+        case Settled() | Unchanged():
             return picture
 
 

@@ -12,7 +12,7 @@ import sqlite3
 import stat
 from pathlib import Path
 
-from asyncmirror.errors import JournalError
+from asyncmirror.errors import JournalDiskError, JournalError
 
 VERSION = 1
 APPLICATION_ID = 0x61734D72  # "asMr", in the header at byte 68
@@ -70,7 +70,7 @@ def translate(error: sqlite3.Error, path: Path) -> JournalError:
     name = getattr(error, "sqlite_errorname", "") or ""
     shown = os.fspath(path)
     if name.startswith("SQLITE_FULL"):
-        return JournalError(
+        return JournalDiskError(
             "no space left for the journal", path=shown, hint="free some space there, then run the same command: it goes on"
         )
     if name.startswith("SQLITE_BUSY"):
@@ -80,7 +80,7 @@ def translate(error: sqlite3.Error, path: Path) -> JournalError:
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return JournalError(f"the journal cannot be written: {error}", path=shown, hint="choose another place with --journal")
     if name.startswith("SQLITE_IOERR"):
-        return JournalError(
+        return JournalDiskError(
             f"the journal's disk failed: {error}", path=shown, hint="check it and its free space, then run the same command"
         )
     return JournalError(str(error), path=shown)

@@ -63,6 +63,7 @@ class _Job(NamedTuple):
     function: Callable[[sqlite3.Connection], object]
     future: "Future[object]"
     writes: bool
+    mends: bool = False
 
 
 class Journal:
@@ -97,6 +98,7 @@ class Journal:
         self._directories: OrderedDict[bytes, int] = OrderedDict()
         self._broken: JournalError | None = None
         self._run: int | None = None  # the one going on; the thread's
+        self._summary: Mapping[str, object] | None = None  # what the last one came to
         self._thread = threading.Thread(target=self._serve, name="journal", daemon=True)
         self._thread.start()
 
@@ -119,16 +121,46 @@ class Journal:
         except sqlite3.Error as error:
             raise translate(error, self.path) from None
 
+    @property
+    def broken(self) -> bool:
+        """Whether a write has failed, so that nothing is written any more until `mend`."""
+        return self._broken is not None
+
+    def mend(self) -> "Future[None]":
+        """Begin anew after a write that failed: with what was committed before it. What had been asked meanwhile has failed.
+
+        The future fails with `JournalError` where the file can't be opened again; whether it can be written, a write tells.
+        """
+        future: Future[None] = Future()
+        self._queue.put(_Job(self._reopen, future, writes=False, mends=True))  # type: ignore[arg-type]  # as in `_put`
+        return future
+
+    def _reopen(self, connection: sqlite3.Connection) -> None:
+        if self._broken is None:
+            return
+        with contextlib.suppress(sqlite3.Error):
+            connection.close()
+        try:
+            self._connection = connect(None if self._lock is None else self.path)
+        except JournalError as error:
+            self._broken = error
+            raise
+        self._directories.clear()  # ids that were given since the last commit are nobody's
+        self._broken = None
+
     def begin_run(self) -> "Future[None]":
-        """Note that a run begins."""
+        """Note that a run begins, and first the end of one before that could not be noted in its time."""
 
         def begin(connection: sqlite3.Connection) -> None:
+            if self._run is not None:
+                runs.end(connection, self._run, self._summary)
             self._run = runs.begin(connection)
 
         return self._put(begin, writes=True)
 
     def end_run(self, summary: Mapping[str, object] | None) -> "Future[None]":
         """Note that the run has ended, and what it came to; None: it was given up."""
+        self._summary = summary
 
         def end(connection: sqlite3.Connection) -> None:
             if self._run is not None:
@@ -162,7 +194,7 @@ class Journal:
     def _put(self, function: Callable[[sqlite3.Connection], T], *, writes: bool) -> "Future[T]":
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()  # who waits may go away; what the store confirmed is written all the same
-        self._queue.put(_Job(function, future, writes))  # type: ignore[arg-type]  # each future gets its own function's value
+        self._queue.put(_Job(function, future, writes=writes))  # type: ignore[arg-type]  # each future gets its own function's value
         return future
 
     def known(self, path: bytes, names: Sequence[bytes] | None) -> Known:
@@ -208,7 +240,7 @@ class Journal:
             if job is None:
                 self._commit(waiting)
                 return
-            if self._broken is not None:
+            if self._broken is not None and not job.mends:
                 job.future.set_exception(self._broken)
                 continue
             self._do(job, waiting)

@@ -1,0 +1,94 @@
+"""A mirror that is watched: run after run, by a schedule, until somebody ends it.
+
+Owns the wait between two runs and what is made of one that could not begin or go on: it is told, and tried again, later each
+time. Whatever may pass by itself does not end a watch: a store that is away, credentials that have expired, a source that is
+not mounted, a disk that is full. A journal that is damaged or another's does not pass. When a run begins is decided in
+`plan.schedule`. Knows no screen.
+"""
+
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from datetime import tzinfo
+from typing import Protocol
+
+from asyncmirror.errors import AsyncmirrorError, JournalDiskError, JournalError
+from asyncmirror.events import Event, Waiting
+from asyncmirror.plan.schedule import Moment, Schedule, again, following
+
+_NAP = 5.0
+"""Seconds between two looks at the clocks: no timer tells that a machine has woken up, or that its clock was set."""
+# Linux: goes on while the machine is suspended, where CLOCK_MONOTONIC stands still.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def clocks() -> Moment:
+    """What the clocks show."""
+    return Moment(time.time(), time.clock_gettime(_CLOCK))
+
+
+class Mirroring(Protocol):
+    """What is needed of `engine.mirror.Mirror`: open, and without a run."""
+
+    waiting: Waiting | None
+
+    def run(self) -> AsyncGenerator[Event, None]:
+        """One run."""
+        ...
+
+    @property
+    def failure(self) -> AsyncmirrorError | None:
+        """What the last run could not begin or go on for."""
+        ...
+
+    @property
+    def paused(self) -> bool:
+        """Whether no run may begin."""
+        ...
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait; whether nobody has ended the mirror."""
+        ...
+
+
+async def watch(
+    mirror: Mirroring, schedule: Schedule, *, clocks: Callable[[], Moment] = clocks, zone: tzinfo | None = None
+) -> AsyncGenerator[Event, None]:
+    """Give the events of all runs, each from its `Started` to its `Summary`, and between two a `Waiting`.
+
+    Ends when the mirror is drained or stopped.
+
+    Args:
+        mirror: Whose runs they are; the first begins at once.
+        schedule: When the others do.
+        clocks: Tells the moment.
+        zone: Of times of the day; None: the machine's.
+
+    Raises:
+        JournalError: The journal can't be used any more.
+    """
+    first, failures = clocks(), 0
+    while True:
+        error: AsyncmirrorError | None = None
+        try:
+            async with aclosing(mirror.run()) as events:
+                async for event in events:
+                    yield event
+        except AsyncmirrorError as raised:
+            error = raised
+        else:
+            error = mirror.failure
+        if isinstance(error, JournalError) and not isinstance(error, JournalDiskError):
+            raise error
+        failures = failures + 1 if error is not None and error.fatal else 0
+        now = clocks()
+        due = following(schedule, first, now, zone)
+        if failures:
+            due = again(failures, due, now)
+        mirror.waiting = Waiting(due.wall, str(error) if failures else "")
+        if not await mirror.wait(0):
+            return
+        yield mirror.waiting
+        while (left := due.left(clocks())) or mirror.paused:
+            if not await mirror.wait(min(left or _NAP, _NAP)):
+                return

@@ -1,0 +1,197 @@
+"""Runs by a schedule. The clocks are the test's, and so is the time that is waited for; all else is real."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+import pytest
+
+from asyncmirror.engine.mirror import Mirror
+from asyncmirror.engine.watch import clocks, watch
+from asyncmirror.errors import AsyncmirrorError, JournalDiskError, JournalError, UnreachableError
+from asyncmirror.events import Event, Started, Summary, Waiting
+from asyncmirror.model import Outcome
+from asyncmirror.plan.schedule import Every, Moment
+from tests.engine.house import House
+
+EVERY = Every(60)
+
+
+class Clocked(Mirror):
+    """A mirror whose waits take no time: they move the clocks. It ends when it has had so many runs."""
+
+    runs = 3
+    elapsed = 0.0
+    asleep: Callable[[], float] = staticmethod(lambda: 0.0)
+
+    def clocks(self) -> Moment:
+        return Moment(1_800_000_000 + self.elapsed, self.elapsed)
+
+    async def run(self) -> AsyncGenerator[Event, None]:
+        self.runs -= 1
+        async for event in super().run():
+            yield event
+        self.elapsed += 1
+
+    async def wait(self, seconds: float) -> bool:
+        self.elapsed += seconds + self.asleep()
+        if not self.runs and not seconds:
+            self.drain()
+        return await super().wait(0)
+
+
+async def watched(mirror: Clocked) -> list[Event]:
+    async with mirror:
+        return [event async for event in watch(mirror, EVERY, clocks=mirror.clocks)]
+
+
+def waits(events: list[Event]) -> list[float]:
+    return [event.until - 1_800_000_000 for event in events if isinstance(event, Waiting)]
+
+
+async def test_runs_begin_by_the_schedule_until_the_mirror_ends(house: House) -> None:
+    house.write("a", b"1")
+    events = await watched(Clocked(house.settings, house.store))
+    assert [type(event).__name__ for event in events if isinstance(event, (Started, Summary, Waiting))] == [
+        *("Started", "Summary", "Waiting"),
+        *("Started", "Summary", "Waiting"),
+        *("Started", "Summary"),
+    ]
+    assert waits(events) == [60, 120]
+
+
+async def test_a_machine_that_slept_makes_up_for_it_once(house: House) -> None:
+    mirror = Clocked(house.settings, house.store)
+    naps = iter([3600.0])
+    mirror.asleep = lambda: next(naps, 0.0) if mirror.elapsed > 10 else 0.0
+    events = await watched(mirror)
+    assert waits(events) == [60, 3660]
+
+
+class Away(Clocked):
+    """The first runs but one can't begin, or not go on."""
+
+    faults: tuple[AsyncmirrorError | None, ...] = ()
+
+    async def run(self) -> AsyncGenerator[Event, None]:
+        self.runs -= 1
+        fault, *faults = self.faults or (None,)
+        self.faults = tuple(faults)
+        if fault is not None:
+            raise fault
+        async for event in Mirror.run(self):
+            yield event
+
+
+async def test_what_fails_is_told_and_tried_again_later_and_later(house: House) -> None:
+    away = UnreachableError("no connection", op="PutObject")
+    mirror = Away(house.settings, house.store)
+    mirror.runs, mirror.faults = 6, (None, away, JournalDiskError("no space"), away, None)
+    events = await watched(mirror)
+    told = [event.why for event in events if isinstance(event, Waiting)]
+    assert told == ["", "PutObject: no connection", "no space", "PutObject: no connection", ""]
+    assert waits(events) == [60, 65, 75, 95, 120]
+    assert [isinstance(event, Waiting) for event in events[:3]] == [False, False, True]
+
+
+async def test_a_journal_that_is_damaged_ends_it(house: House) -> None:
+    mirror = Away(house.settings, house.store)
+    mirror.faults = (None, JournalError("the journal is damaged"))
+    with pytest.raises(JournalError, match="damaged"):
+        await watched(mirror)
+
+
+async def test_while_it_is_paused_no_run_begins(house: House) -> None:
+    mirror = Clocked(house.settings, house.store)
+    mirror.runs = 2
+
+    def asleep() -> float:
+        if mirror.elapsed > 500:
+            mirror.resume()
+        elif mirror.elapsed > 10:
+            mirror.pause()
+        return 0.0
+
+    mirror.asleep = asleep
+    events = await watched(mirror)
+    assert waits(events) == [60]
+    assert mirror.elapsed > 500
+
+
+async def test_a_mirror_that_waits_ends_at_once_when_it_is_told_to(house: House) -> None:
+    async with Mirror(house.settings, house.store) as mirror, asyncio.timeout(20):
+        async for event in mirror.watch(Every(86400)):
+            if isinstance(event, Waiting):
+                assert mirror.progress().waiting == event
+                assert not mirror.progress().running
+                asyncio.get_running_loop().call_soon(mirror.drain)
+    assert mirror.waiting is not None
+    assert mirror.waiting.until > clocks().wall + 86000
+
+
+async def test_an_emptied_mount_is_no_tree_without_files(house: House) -> None:
+    house.write("d/a", b"1")
+    async with Mirror(house.settings, house.store) as mirror:
+        events = mirror.watch(Every(1))
+        told: list[str] = []
+        mount = house.root.with_name("unmounted")
+        async for event in events:
+            if isinstance(event, Summary):
+                assert event.counts.get(Outcome.COMPLETE, 0) + event.counts.get(Outcome.UNCHANGED, 0) == 1
+            if isinstance(event, Waiting):
+                told.append(event.why)
+                if len(told) == 1:
+                    house.root.rename(mount)
+                    house.root.mkdir()
+                elif len(told) == 2:
+                    house.root.rmdir()
+                    mount.rename(house.root)
+                else:
+                    mirror.drain()
+    assert told[0] == told[2] == ""
+    assert told[1].endswith(
+        "the source is not there: nothing of what was mirrored from there is in it"
+        " (is it mounted? Nothing was looked at, and nothing on record is touched)"
+    )
+
+
+async def test_a_source_that_was_emptied_where_it_stands_is_looked_at(house: House) -> None:
+    house.write("a", b"1").unlink()
+    path = house.write("a", b"1")
+    async with Mirror(house.settings, house.store) as mirror:
+        runs = [[event async for event in mirror.run()]]
+        path.unlink()
+        runs.append([event async for event in mirror.run()])
+    last = runs[1][-1]
+    assert isinstance(last, Summary)
+    assert (last.exit_code, sum(last.counts.values())) == (0, 0)
+
+
+async def test_a_full_disk_ends_a_run_and_the_next_one_goes_on_when_there_is_room(house: House, tmp_path: Path) -> None:
+    for n in range(5):
+        house.write(f"f{n}", b"x" * n)
+    async with Mirror(house.settings, house.store) as mirror:
+        journal = mirror._journal
+        house.write("first", b"")
+        [_ async for _ in mirror.run()]
+        for n in range(500):
+            house.write(f"d{n}/f", b"y")
+        journal.ask(lambda c: c.execute("PRAGMA max_page_count = 1")).result(10)  # as a full disk: no page can be added
+        events = [event async for event in mirror.run()]
+        ended = events[-1]
+        assert isinstance(ended, Summary)
+        assert (ended.exit_code, "no space left for the journal" in ended.error) == (4, True)
+        failures = [mirror.failure]
+        again = [event async for event in mirror.run()][-1]
+        assert isinstance(again, Summary)
+        assert again.exit_code == 0
+        failures.append(mirror.failure)
+    assert house.bucket() == house.tree()
+    with sqlite3.connect(tmp_path / "journal.sqlite") as connection:
+        found = connection.execute("SELECT ended IS NOT NULL, json_extract(summary, '$.exit_code') FROM run").fetchall()
+        (known,) = connection.execute("SELECT count(*) FROM object").fetchone()
+    connection.close()
+    assert [type(failure) for failure in failures] == [JournalDiskError, type(None)]
+    assert found == [(1, 0), (1, 4), (1, 0)]
+    assert known == 506
