@@ -259,4 +259,5 @@ class Verification:
     download: bool = False  # read the objects
     sidecars: bool = False  # hold the checksum files beside the data against it
     repair: bool = False  # have the next sync send what is missing or different
+    restart: bool = False  # begin anew, where a look of this kind was stopped
     ignore_extra: bool = False  # what the journal does not know is nobody's fault

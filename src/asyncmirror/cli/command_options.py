@@ -45,6 +45,7 @@ VERIFY: tuple[Option, ...] = (
     Option(("--download",), "verify.download", read.switch, "", "read the objects too and compare them in the same way"),
     Option(("--sidecars",), "verify.sidecars", read.switch, "", "check the source against its *.sha256sum files, read anew"),
     Option(("--repair",), "verify.repair", read.switch, "", "have the next sync send what is missing or different"),
+    Option(("--restart",), "verify.restart", read.switch, "", "read all again, where such a look was stopped before its end"),
     Option(("--ignore-extra",), "verify.ignore_extra", read.switch, "", "pass over objects that the journal does not know"),
 )
 """Only `verify` knows them."""

@@ -7,6 +7,7 @@ ends the look at once: nothing is written that would have to be finished. The pa
 import asyncio
 import contextlib
 import signal
+import time
 from collections.abc import Iterator
 
 import uvloop
@@ -177,6 +178,9 @@ def lines(report: Report) -> Iterator[str]:
     yield f"{account.objects:,} objects on record ({size}): {', '.join(told) or 'nothing to look at'}"
     if report.sums:
         yield f"{report.sums:,} lines of checksum files were held against the source"
+    if report.earlier:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(report.began))
+        yield f"{report.earlier:,} of them were read before this look was stopped; it began {since} (--restart reads all again)"
     if account.unproven:
         yield f"{account.unproven:,} of them were adopted by size alone (--trust-size): nothing proves their bytes"
     if account.incomplete:
@@ -201,6 +205,8 @@ def summary(report: Report) -> dict[str, object]:
         "incomplete": account.incomplete,
         "ended": account.ended,
         "sums": report.sums,
+        "earlier": report.earlier,
+        "began": round(report.began, 3),
         "repaired": report.repaired,
         "requests": report.requests,
         "seconds": round(report.seconds, 3),
