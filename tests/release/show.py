@@ -127,12 +127,11 @@ class Show:
 
     def _sent_again(self) -> None:
         account = self._account
+        stored = {_piece(each) for each in self._before if each.stored}
         after = self._server.settled()[len(self._before) :]
-        repeated = [
-            each for each in after if each.stored and _piece(each) in {_piece(old) for old in self._before if old.stored}
-        ]
+        repeated = [each for each in after if each.stored and _piece(each) in stored]
         again = [each for each in repeated if _piece(each) in self._journalled]
-        account.said("sent again, in flight at the kill", f"{len(repeated) - len(again):,} objects and parts")
+        account.said("sent again, stored and not yet confirmed", f"{len(repeated) - len(again):,} objects and parts")
         account.held("sent again though confirmed", len(again), not again)
 
     def _verified(self) -> None:
