@@ -94,6 +94,7 @@ EXAMPLES: Mapping[str, Example] = {
     "log-format": Example("text", "text", "json", "json", "xml"),
     "log-max-size": Example("1MiB", MIB, "off", 0, "1"),
     "log-keep": Example("1", 1, "1000", 1000, "-1"),
+    "notify": Example("sh -c 'a b'", ("sh -c 'a b'",), "https://h/p", ("https://h/p",), "'"),
 }
 
 

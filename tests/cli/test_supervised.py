@@ -179,6 +179,7 @@ MOVING = Progress(requests=1)
 HELD = {
     "paused": Progress(paused=True),
     "throttled": Progress(flight=Flight(0, 64)),
+    "between two runs": Progress(running=False),
 }
 
 

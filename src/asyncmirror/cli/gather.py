@@ -41,6 +41,7 @@ class Output:
     log_keep: int = 5  # files put away
     http: Address | None = None  # where a page is served
     http_token_file: Path | None = None
+    notify: tuple[str, ...] = ()  # commands and URLs
 
     def __post_init__(self) -> None:
         if 0 < self.log_max_size < _LEAST_LOG:

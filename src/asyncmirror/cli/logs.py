@@ -7,7 +7,7 @@ log file's form and fate are `cli.log_file`'s. Knows no engine.
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
 from asyncmirror.cli import stderr
@@ -41,10 +41,17 @@ _SHORTEST_PASSWORD = 6  # shorter ones are hidden within their URL only: elsewhe
 
 
 class Redactor:
-    """Takes credentials out of text: the environment's, whatever stands behind an authenticating header, logins in URLs."""
+    """Takes credentials out of text: the environment's, whatever stands behind an authenticating header, logins in URLs.
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    Args:
+        environ: Where credentials and proxies stand.
+        hooks: URLs that somebody is told by: who knows their path may write there.
+    """
+
+    def __init__(self, environ: Mapping[str, str], hooks: Iterable[str] = ()) -> None:
         values = {environ.get(name, "") for name in _SECRET_VARIABLES}
+        for hook in (*hooks, *environ.get("ASYNCMIRROR_NOTIFY", "").split("\n")):
+            values |= _paths(hook)
         for name, value in environ.items():
             if name.lower().endswith("_proxy"):
                 values |= _passwords(value)
@@ -57,6 +64,13 @@ class Redactor:
             text = text.replace(value, _HIDDEN)
         text = _LOGIN.sub(f"//{_HIDDEN}@", text)
         return _AUTHENTICATION.sub(rf"\1\2{_HIDDEN}", text)
+
+
+def _paths(hook: str) -> set[str]:
+    """What stands behind the host of a URL, and what is a password in front of it."""
+    scheme, colon, rest = hook.partition("://")
+    path = rest.partition("/")[2]
+    return {path, *_passwords(rest.partition("/")[0])} if colon and scheme in ("http", "https") and path else set()
 
 
 def _passwords(proxy: str) -> set[str]:

@@ -151,7 +151,7 @@ def _ready(invocation: Invocation, environ: Mapping[str, str]) -> Iterator[_Read
     from asyncmirror.cli import log_file, logs, screen, sync, taps  # noqa: PLC0415  lazily: see above
     from asyncmirror.engine.mirror import Mirror  # noqa: PLC0415
 
-    redact = logs.Redactor(environ)
+    redact = logs.Redactor(environ, output.notify)
     file = log_file.choose(output, redact)
     logs.configure(output.log_level, redact, file)
     with contextlib.ExitStack() as stack:
@@ -162,7 +162,7 @@ def _ready(invocation: Invocation, environ: Mapping[str, str]) -> Iterator[_Read
             site = stack.enter_context(page.serving(output.http, output, environ))
 
         def mirror(each: Invocation) -> int:
-            return sync.run(each, screen.choose(each.output, environ), Mirror, taps.choose(environ, file, site))
+            return sync.run(each, screen.choose(each.output, environ), Mirror, taps.choose(each, environ, file, site))
 
         yield _Ready(mirror, site)
 

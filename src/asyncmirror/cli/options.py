@@ -229,5 +229,13 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
             "from which on it is put away as FILE.1; off: never, logrotate moves it (default: 100MiB)",
         ),
         Option(("--log-keep",), "output.log_keep", read.count, "N", "files put away that are kept (default: 5)"),
+        Option(
+            ("--notify",),
+            "output.notify",
+            read.notify,
+            "COMMAND|URL",
+            "tell somebody when a run ends or needs a person; may repeat",
+            joined=True,
+        ),
     ),
 }

@@ -7,9 +7,12 @@ Knows no flag's name, no environment and no parser.
 import math
 import os
 import re
+import shlex
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 from asyncmirror.errors import UsageError
 from asyncmirror.http import address as addresses
@@ -145,6 +148,26 @@ def secrets(text: str) -> Secrets:
 def pattern(text: str) -> tuple[str, ...]:
     """A pattern by itself, in the language of the rules."""
     return (_rule(include=False, pattern=text).pattern,)
+
+
+def notify(text: str) -> tuple[str, ...]:
+    """A command that can be run, or a URL. What is wrong with it is said without repeating it: it may hold a secret."""
+    if text.startswith(("https://", "http://")):
+        try:
+            url = urlsplit(text)
+            good = bool(url.hostname) and (url.port or 1) > 0 and text.isascii() and text.isprintable() and " " not in text
+        except ValueError:
+            good = False
+        if not good:
+            raise UsageError("it is no URL", hint="write https://HOST/PATH, or a command")
+        return (text,)
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"it is no command: {error}", hint="quote it as for a shell") from None
+    if not words or "\0" in text or not text.isprintable() or shutil.which(words[0]) is None:
+        raise UsageError("there is no such command", hint="write a program with its arguments, or https://HOST/PATH")
+    return (text,)
 
 
 def path(text: str) -> Path:

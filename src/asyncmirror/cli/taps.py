@@ -6,6 +6,7 @@ Owns the choice; each follower is a `Tap` in a room of its own, imported when it
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from asyncmirror.cli.gather import Invocation
 from asyncmirror.cli.log_file import LogFile
 from asyncmirror.cli.tap import Tap
 
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from asyncmirror.http.site import Site
 
 
-def choose(environ: Mapping[str, str], log: LogFile | None, site: "Site | None" = None) -> Iterator[Tap]:
+def choose(
+    invocation: Invocation, environ: Mapping[str, str], log: LogFile | None, site: "Site | None" = None
+) -> Iterator[Tap]:
     """The taps for these wishes, in the order in which they are told. `log` and `site` are the file and the page asked for."""
     if "NOTIFY_SOCKET" in environ:
         from asyncmirror.cli.sd_notify import Supervisor  # noqa: PLC0415  few have one
@@ -25,6 +28,11 @@ def choose(environ: Mapping[str, str], log: LogFile | None, site: "Site | None" 
         from asyncmirror.cli.story import Story  # noqa: PLC0415  few ask for it
 
         yield Story(log.form)
+    if wanted := invocation.output.notify:
+        from asyncmirror.cli.deliver import target  # noqa: PLC0415  few ask for it
+        from asyncmirror.cli.notify import Notify  # noqa: PLC0415
+
+        yield Notify([target(each, invocation.settings.connection.ca_bundle, environ) for each in wanted])
     if site is not None:
         from asyncmirror.cli.page import Told  # noqa: PLC0415  an HTTP server takes a tenth of a second to import
 

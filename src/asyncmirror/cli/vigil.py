@@ -26,7 +26,7 @@ class Vigil(NamedTuple):
     def look(self, now: float, progress: Progress, read: int) -> "Vigil":
         """After another look at the gauges, and at the bytes that were read until `now`."""
         still = _without_clocks(progress)
-        waits = progress.paused or progress.flight.limit < progress.flight.most
+        waits = progress.paused or not progress.running or progress.flight.limit < progress.flight.most
         if waits or still != self.stood or abs(read - self.read) >= _READ:
             return Vigil(now, still, read)
         return self

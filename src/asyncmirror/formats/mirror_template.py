@@ -49,6 +49,7 @@ bucket = "my-bucket"
 
 [service]
 # log-file = "/var/log/asyncmirror/mirror.log"
+# notify = ["https://hooks.example.org/..."]   # or commands: told when a run ends or needs a person
 
 # What `asyncmirror batch RELEASE` aims at.
 [batch]
