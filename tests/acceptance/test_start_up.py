@@ -17,3 +17,4 @@ def test_the_sdk_is_loaded_where_a_request_needs_it(runner: Runner, site: Site, 
     names = [line.rpartition("|")[2].strip() for line in run.error.splitlines() if line.startswith("import time:")]
     assert "asyncmirror.store.wire.store" in names
     assert names.count("botocore") == loaded
+    assert not {"aiohttp.web", "prometheus_client", "asyncmirror.http.site"} & set(names)  # nobody asked for a page

@@ -63,6 +63,11 @@ class Browser:
         assert "exceptionDetails" not in told, told
         return told["result"].get("value")
 
+    async def fill(self, name: str, text: str) -> None:
+        """Write into the field of that id."""
+        box = f"document.getElementById({name!r})"
+        await self.run(f"{box}.value = {text!r}; {box}.dispatchEvent(new Event('input'))")
+
     async def until(self, condition: str, seconds: float = _PATIENCE) -> None:
         """Wait until an expression is true, looked at whenever the page changes."""
         waiting = f"""new Promise((done) => {{

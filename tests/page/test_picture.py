@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncmirror.events import Event, Flight, Notice, Progress, Settled, Started, Summary, Unchanged
+from asyncmirror.events import Event, Flight, Notice, Progress, Settled, Started, Summary, Unchanged, Waiting
 from asyncmirror.http.health import Ages, examine
 from asyncmirror.http.picture import NOTICES_KEPT, PROBLEMS_KEPT, Phase, Picture, Result, Totals, close, fold, observe
 from asyncmirror.model import Outcome
@@ -88,6 +88,25 @@ def test_only_problems_are_kept_and_only_so_many() -> None:
     assert [said.text for said in picture.notices] == [str(number) for number in range(5, NOTICES_KEPT + 5)]
 
 
+def test_between_two_runs_it_is_told_until_when() -> None:
+    picture = fold(fold(fold(Picture(), STARTED, 1.0), summary(5, requests=6), 2.0), Waiting(90.0), 3.0)
+    assert (picture.phase, picture.waiting, picture.ended, picture.result) == (
+        Phase.WAITING,
+        Waiting(90.0),
+        2.0,
+        Result.SUCCESS,
+    )
+    assert fold(picture, STARTED, 90.0).waiting is None
+    assert close(picture).waiting is None
+
+
+def test_a_run_that_broke_off_without_a_summary_keeps_what_it_counted() -> None:
+    picture = fold(observe(fold(Picture(), STARTED, 1.0), progress(3, requests=4)), Waiting(90.0, "the disk is full"), 3.0)
+    assert (picture.phase, picture.ended, picture.error) == (Phase.WAITING, 3.0, "the disk is full")
+    assert picture.ever.requests == 4
+    assert fold(picture, STARTED, 90.0).ever.requests == 4
+
+
 @given(st.lists(st.sampled_from(["start", "end"]) | st.integers(0, 5), max_size=40))
 def test_no_counter_ever_goes_back(steps: list[str | int]) -> None:
     picture, count = Picture(), 0
@@ -119,6 +138,8 @@ RUNNING = fold(Picture(), STARTED, 0.0)
         (observe(RUNNING, progress(1)._replace(paused=True)), Ages(move=1e6), ""),
         (fold(RUNNING, summary(1, code=3), 0.0), Ages(1e6, 1e6, 1e6), ""),
         (fold(RUNNING, summary(code=4, error="no bucket\x1b"), 0.0), Ages(), "the last run ended by an error: no bucket\\x1b"),
+        (fold(RUNNING, Waiting(90.0), 0.0), Ages(1e6, 1e6, 1e6), ""),
+        (fold(RUNNING, Waiting(90.0, "no bucket"), 0.0), Ages(), "no run can go on: no bucket"),
         (close(RUNNING, "MemoryError"), Ages(), "the last run ended by an error: MemoryError"),
     ],
 )

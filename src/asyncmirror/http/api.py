@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from asyncmirror.events import Progress, Settled
+from asyncmirror.events import Progress, Settled, Waiting
 from asyncmirror.http.health import Health
 from asyncmirror.http.history import Point, Series
 from asyncmirror.http.picture import Phase, Picture
@@ -76,6 +76,7 @@ def status(picture: Picture, health: Health, instance: Instance, now: float) -> 
         "slowest": _slowest(progress) if running else [],
         "problems": [_problem(problem) for problem in reversed(picture.problems)],
         "notices": [{"time": said.time, "text": show_line(said.text)} for said in reversed(picture.notices)],
+        "waiting": None if picture.waiting is None else _waiting(picture.waiting),
         "batches": None if picture.batches is None else picture.batches._asdict(),
         "last_success": picture.last_success,
         "runs": {result.value: count for result, count in picture.totals.runs.items()},
@@ -145,6 +146,10 @@ def _named(path: bytes) -> dict[str, object]:
 
 def _problem(event: Settled) -> dict[str, object]:
     return {**_named(event.path), "outcome": event.outcome.name.lower(), "reason": show_line(event.reason), "size": event.size}
+
+
+def _waiting(waiting: Waiting) -> dict[str, object]:
+    return {"until": waiting.until, "why": show_line(waiting.why)}
 
 
 def _slowest(progress: Progress) -> list[object]:

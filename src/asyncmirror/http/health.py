@@ -38,14 +38,21 @@ class Health(NamedTuple):
 
 def examine(picture: Picture, ages: Ages) -> Health:
     """Whether all is well."""
+    if picture.waiting is not None and picture.waiting.why:
+        return Health(f"no run can go on: {show_line(picture.waiting.why)}")
     if picture.error or picture.result is Result.FAILED:
         return Health(f"the last run ended by an error: {show_line(picture.error)}")
-    if picture.phase is not Phase.RUNNING:
-        return Health()
+    if picture.phase is Phase.RUNNING:
+        return _moves(ages, paused=picture.progress.paused)
+    return Health()
+
+
+def _moves(ages: Ages, *, paused: bool) -> Health:
+    """Whether a run does what it should."""
     if ages.reading > _LOOP:
         return Health(f"the event loop has not turned for {ages.reading:.0f} s")
     if ages.journal > _JOURNAL:
         return Health(f"the journal has not answered for {ages.journal:.0f} s")
-    if ages.move > _NOTHING_MOVED and not picture.progress.paused:
+    if ages.move > _NOTHING_MOVED and not paused:
         return Health(f"nothing has been scanned, sent or settled for {ages.move / 60:.0f} min")
     return Health()

@@ -83,6 +83,8 @@ def _gauges(picture: Picture) -> Iterable[Metric]:
         yield _gauge(
             "last_success_timestamp_seconds", "When a run last ended with all there, since 1970.", picture.last_success
         )
+    if picture.waiting is not None:
+        yield _gauge("next_run_timestamp_seconds", "When the next run begins, where it is waited for.", picture.waiting.until)
     if picture.batches is not None:
         yield _gauge("batches", "Batches of a queue that are to be worked off in this go.", picture.batches.of)
         yield _gauge("batches_completed", "Batches of them that are completed.", picture.batches.completed)

@@ -91,6 +91,7 @@ class Picture(NamedTuple):
     notices: tuple[Said, ...] = ()
     problems: tuple[Settled, ...] = ()
     batches: Batches | None = None
+    waiting: Waiting | None = None
     error: str = ""
 
     @property
@@ -158,6 +159,7 @@ def fold(picture: Picture, event: Event, now: float) -> Picture:
                 pace=Pace(),
                 summary=None,
                 problems=(),
+                waiting=None,
                 error="",
             )
         case Notice(text=text):
@@ -167,7 +169,14 @@ def fold(picture: Picture, event: Event, now: float) -> Picture:
         case Summary():
             return _ended(picture, event, now)
         case Waiting():
-            return picture._replace(error=event.why)
+            # A run that could not go on may have had no summary.
+            return picture._replace(
+                phase=Phase.WAITING,
+                ended=now if picture.phase is Phase.RUNNING else picture.ended,
+                totals=picture.ever,
+                waiting=event,
+                error=event.why,
+            )
         case Settled() | Unchanged():
             return picture
 
@@ -200,7 +209,7 @@ def observe(picture: Picture, progress: Progress) -> Picture:
 
 def close(picture: Picture, error: str = "") -> Picture:
     """The picture when no run follows; `error` is why, where the last one ended without a summary."""
-    return picture._replace(phase=Phase.ENDED, error=error or picture.error)
+    return picture._replace(phase=Phase.ENDED, waiting=None, error=error or picture.error)
 
 
 def _added(

@@ -153,7 +153,7 @@ function showFacts(status) {
     [running ? "now" : "on average", perSecond(rate.bytes_per_second)],
     [running ? "files now" : "files", `${short(rate.files_per_second)}/s`],
     ["sent", size(run.bytes_sent)],
-    ["found", `${count(run.scanned.count)} files`],
+    ["found", `${count(run.scanned.count)} entries`],
     running && run.left_seconds !== null ? ["left", estimate(run.left_seconds)] : [running ? "for" : "lasted", duration(run.seconds)],
     ["problems", count(run.problems), run.problems ? "bad" : ""],
   ];
@@ -188,7 +188,11 @@ function showSlowest(status) {
       make("span", {}, `${size(file.sent)} of ${size(file.size)}`),
       make("span", {}, `${Math.floor(percent)} %, ${duration(file.seconds)}`),
     );
-    return make("li", {}, make("span", { class: "name", title: file.name }, file.name), line, make("div", { class: "track" }, bar));
+    // What tells files apart stands at the end: where there is no room, the directories give way.
+    const cut = file.name.lastIndexOf("/") + 1;
+    const above = make("span", { class: "above" }, file.name.slice(0, cut));
+    const name = make("span", { class: "name", title: file.name }, cut ? above : null, make("span", { class: "base" }, file.name.slice(cut)));
+    return make("li", {}, name, line, make("div", { class: "track" }, bar));
   });
   id("slowest").replaceChildren(...items);
   id("slowest-none").hidden = items.length > 0;

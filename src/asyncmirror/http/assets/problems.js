@@ -36,9 +36,10 @@ export class Problems {
     this.turn += 1;
     if (id("problem-rows").childElementCount < Math.min(total, problems.length)) {
       id("problem-rows").replaceChildren(...problems.map(row));
-      this.total = total;
     }
+    this.total = total;
     id("more").hidden = true;
+    document.querySelector(".filters").hidden = true;
     this.#note();
   }
 
@@ -62,6 +63,7 @@ export class Problems {
       if (!this.after) break;
     }
     const rows = found.map(row);
+    document.querySelector(".filters").hidden = false;
     if (anew) id("problem-rows").replaceChildren(...rows);
     else id("problem-rows").append(...rows);
     id("more").hidden = !this.after;

@@ -20,7 +20,15 @@ export function verdict(status) {
   if (phase === "opening" && !run.number) {
     return { state: "Opening", headline: "Opening the store", detail: "The journal is read and the store is asked.", mood: "calm", done: 0, wrong: 0 };
   }
-  return phase === "running" ? going(run, done) : over(status, done);
+  if (phase === "running") return going(run, done);
+  const { waiting } = status;
+  if (!waiting) return over(status, done);
+  if (waiting.why) {
+    const again = `Tried again ${moment(waiting.until)}.`;
+    return { state: "Waiting", headline: "It can’t go on", detail: `${waiting.why} ${again}`, mood: "wrong", done: 0, wrong: 0 };
+  }
+  const told = over(status, done);
+  return { ...told, state: `${told.state}; the next run begins ${moment(waiting.until)}` };
 }
 
 function going(run, done) {
@@ -32,11 +40,11 @@ function going(run, done) {
   const state = run.paused ? "Paused" : run.scanning ? "Mirroring; still finding files" : "Mirroring";
   const bar = { done: Math.min(100 - wrong, 100 * share), wrong };
   if (run.scanning) {
-    const detail = `${size(done.bytes)} are in the bucket, of ${files(run.scanned.count)} and ${size(run.scanned.bytes)} found so far; ${problems}.`;
+    const detail = `${size(done.bytes)} are in the bucket, of ${entries(run.scanned.count)} and ${size(run.scanned.bytes)} found so far; ${problems}.`;
     return { state, headline: files(done.count), detail, mood: "calm", ...bar };
   }
   const left = run.left_seconds === null ? "" : `, ${estimate(run.left_seconds)} left`;
-  const detail = `${size(done.bytes)} of ${size(run.scanned.bytes)}, ${count(done.count)} of ${files(run.scanned.count)}${left}; ${problems}.`;
+  const detail = `${size(done.bytes)} of ${size(run.scanned.bytes)}, ${count(done.count)} of ${entries(run.scanned.count)}${left}; ${problems}.`;
   // 100 % is said when it is true.
   return { state, headline: `${Math.min(99, Math.floor(100 * share))} %`, detail, mood: "calm", ...bar };
 }
