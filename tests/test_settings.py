@@ -53,10 +53,12 @@ def test_a_malformed_destination_is_a_usage_error(text: str) -> None:
         Destination.parse(text)
 
 
-@pytest.mark.parametrize(("name", "value"), [("concurrency", 0), ("part_size", 1 << 20), ("max_attempts", 0)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("concurrency", 0), ("part_size", 1 << 20), ("max_attempts", 0), ("max_requests_per_second", -1)]
+)
 def test_a_setting_out_of_bounds_names_its_flag(name: str, value: int) -> None:
     with pytest.raises(UsageError, match="--" + name.replace("_", "-")):
-        Tuning(**{name: value})
+        Tuning(**{name: value})  # type: ignore[arg-type]  # these are numbers
 
 
 def test_a_part_must_fit_into_each_process_share_of_memory() -> None:

@@ -35,7 +35,6 @@ def test_a_change_holds_from_its_minute_until_the_next_and_past_midnight() -> No
     assert OFFICE.until(at(0, 12)) == at(0, 19)
     assert OFFICE.until(at(0, 23, 30)) == at(1, 8)
     assert OFFICE.until(at(6, 20)) == at(7, 8)
-    assert OFFICE.rates == (200 * MIB,) * 7
 
 
 def test_what_is_said_of_a_day_stands_beside_what_is_said_of_every_day() -> None:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from asyncmirror.errors import UsageError
 from asyncmirror.model import Algorithm
 from asyncmirror.sizes import GIB, MIB, format_size
+from asyncmirror.timetable import UNLIMITED, Timetable
 
 MIN_PART_SIZE = 5 * MIB
 """S3's least size of a part that is not the last."""
@@ -141,6 +142,9 @@ class Tuning:
     part_size: int = 16 * MIB
     multipart_threshold: int = 32 * MIB  # a file of this size or more goes up in parts
     max_memory: int = 512 * MIB  # bodies in memory at once
+    bwlimit: Timetable = UNLIMITED  # bytes of bodies a second, of the whole run
+    max_requests_per_second: float = 0.0  # of the whole run, every attempt counted; 0: as many as can be
+    max_open_files: int = 0  # in each of the run's processes, as with ulimit -n; 0: as many as the system allows
     request_timeout: float = 60.0  # per attempt, plus the time the body takes at 1 MiB/s
     max_attempts: int = 100  # per request, the first included: by default the window below decides
     retry_window: float = 300.0  # from the first failure, throttled time left out; no attempt begins later
@@ -159,6 +163,8 @@ class Tuning:
             "part_size": (MIN_PART_SIZE, MAX_PART_SIZE),
             "multipart_threshold": (1, MAX_PART_SIZE),
             "max_memory": (MIN_PART_SIZE, 1 << 50),
+            "max_requests_per_second": (0, 1_000_000),
+            "max_open_files": (0, 1 << 30),
             "request_timeout": (0.001, 86400),
             "max_attempts": (1, 1000),
             "retry_window": (0, 7 * 86400),

@@ -11,14 +11,13 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Self
 
 from asyncmirror.errors import UsageError
-from asyncmirror.sizes import GIB, KIB, MIB, format_size, parse_size
+from asyncmirror.sizes import KIB, format_size, parse_size, write_size
 
 OFF = "off"
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAY = 24 * 60
 _WEEK = 7 * _DAY
 _CHANGE = re.compile(r"(?:([a-z]+)-)?(\d{1,2}):(\d{2}),(.+)", re.IGNORECASE | re.ASCII)
-_UNITS = ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB"), (1, "B"))
 _LEAST = KIB
 """Bytes per second. Below, a connection would wait so long for its turn that stores close it."""
 _HINT = (
@@ -79,11 +78,6 @@ class Timetable:
             for minute, rate in self.changes
         )
 
-    @property
-    def rates(self) -> tuple[int, ...]:
-        """The limits there are in the week, in bytes per second."""
-        return tuple(rate for _, rate in self.changes if rate is not None)
-
     def at(self, moment: datetime) -> int | None:
         """How many bytes per second may be sent at a moment; None: as many as can be.
 
@@ -134,10 +128,7 @@ def _rate(text: str) -> int | None:
 
 def _written(rate: int | None) -> str:
     """A rate as `_rate` reads it, to the byte."""
-    if rate is None:
-        return OFF
-    unit, name = next((unit, name) for unit, name in _UNITS if rate % unit == 0)
-    return f"{rate // unit}{name}"
+    return OFF if rate is None else write_size(rate)
 
 
 def _clock(minute: int) -> str:

@@ -14,6 +14,7 @@ from asyncmirror.http.address import Address
 from asyncmirror.model import Algorithm
 from asyncmirror.settings import Connection, ObjectOptions, Remap, Rule, Secrets, Settings, Stubs, Symlinks, Tuning
 from asyncmirror.sizes import MIB
+from asyncmirror.timetable import Timetable
 
 ALL = [option for group in OPTIONS.values() for option in group]
 SWITCHES = [option for option in ALL if not option.metavar]
@@ -63,6 +64,9 @@ EXAMPLES: Mapping[str, Example] = {
     "part-size": Example("8MiB", 8 * MIB, "64M", 64 * MIB, "8"),
     "multipart-threshold": Example("9MiB", 9 * MIB, "1GB", 10**9, "big"),
     "max-memory": Example("1GiB", 1 << 30, "2GiB", 2 << 30, "all"),
+    "bwlimit": Example("200MiB", Timetable.parse("200M"), "08:00,1MiB 19:00,off", Timetable.parse("8:00,1M 19:00,0"), "200"),
+    "max-requests-per-second": Example("200", 200.0, "off", 0.0, "many"),
+    "max-open-files": Example("256", 256, "64", 64, "-1"),
     "request-timeout": Example("2.5", 2.5, "30s", 30.0, "soon"),
     "max-attempts": Example("1", 1, "20", 20, "∞"),
     "retry-window": Example("0", 0.0, "60", 60.0, "1h"),

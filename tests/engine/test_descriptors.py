@@ -46,6 +46,19 @@ def test_the_limit_is_raised_as_far_as_the_system_allows_without_asking(soft_lim
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == needed(WIDE)
 
 
+def test_less_may_be_asked_for_than_the_system_allows(soft_limit: int) -> None:
+    if soft_limit != resource.RLIM_INFINITY and soft_limit < needed(WIDE):
+        pytest.skip("the system allows no more")
+    asked = replace(WIDE, max_open_files=128)
+    fitted, told = allow(asked)
+    assert fitted == fit(asked, 128)
+    assert 128 - 3 <= needed(fitted) <= 128
+    assert told.startswith("only 128 files may be open at once (--max-open-files; this run wants ")
+    with pytest.raises(UsageError, match=r"at least \d+, better \d+: --max-open-files"):
+        allow(replace(WIDE, max_open_files=30))
+    assert allow(replace(WIDE, max_open_files=4096))[1] == ""
+
+
 def test_what_was_cut_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 64))
     fitted, told = allow(WIDE)

@@ -95,7 +95,7 @@ async def going(house: House, settings: Settings) -> AsyncIterator[tuple[Mirror,
 def small(house: House, count: int, **tuning: int) -> Settings:
     for number in range(count):
         house.write(f"f{number}", b"x")
-    return house.options(tuning=replace(TUNING, **tuning))
+    return house.options(tuning=replace(TUNING, **tuning))  # type: ignore[arg-type]  # numbers
 
 
 async def test_concurrency_is_turned_up_beyond_what_the_run_began_with_and_down(house: House) -> None:
@@ -155,7 +155,7 @@ async def test_what_is_fixed_is_refused_and_nothing_is_turned(house: House, fiel
         before = mirror.tuning
         changed: dict[str, int] = {field: PART + 1 if field == "part_size" else 2}
         with pytest.raises(UsageError, match=f"--{field.replace('_', '-')} can't be turned"):
-            mirror.steer(replace(before, concurrency=100, **changed))
+            mirror.steer(replace(before, concurrency=100, **changed))  # type: ignore[arg-type]  # numbers
         assert mirror.tuning == before
 
 

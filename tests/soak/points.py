@@ -34,6 +34,7 @@ from asyncmirror.model import (
 )
 from asyncmirror.settings import Settings
 from asyncmirror.store import assemble
+from asyncmirror.store.limits import Limits
 from asyncmirror.store.port import Store
 
 if TYPE_CHECKING:
@@ -70,8 +71,10 @@ class Points:
         """Put the points between the rooms of the product, for all that this process does from now on."""
         decorate, write = assemble._decorate, json_lines._write
 
-        def decorated(adapter: Store, settings: Settings, *, keeps_time: bool = False) -> assemble.Assembled:
-            return decorate(_Store(adapter, self), settings, keeps_time=keeps_time)
+        def decorated(
+            adapter: Store, settings: Settings, limits: Limits, *, keeps_time: bool = False, keeps_pace: bool = False
+        ) -> assemble.Assembled:
+            return decorate(_Store(adapter, self), settings, limits, keeps_time=keeps_time, keeps_pace=keeps_pace)
 
         def written(descriptor: int, piece: bytearray) -> None:
             self.reach("before lines are told")

@@ -1,6 +1,7 @@
 """LimitedStore: slots, deadlines and gauges."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,8 +11,11 @@ from asyncmirror.errors import ConnectionFaultError, ServerFaultError
 from asyncmirror.model import Algorithm, Body, Checksum, Properties, RemoteObject, Stored
 from asyncmirror.settings import Tuning
 from asyncmirror.store.limit import LimitedStore
+from asyncmirror.store.limits import Limits
 from asyncmirror.store.memory import MemoryStore
+from asyncmirror.store.meter import Meter
 from asyncmirror.store.retry import RetryingStore
+from asyncmirror.timetable import Timetable
 
 CRC = Algorithm.CRC64NVME
 PLAIN = Properties("a/b", {})
@@ -50,6 +54,19 @@ class Gated(MemoryStore):
         async for found in super().list_objects(prefix, after):
             yield found
             await self.wait()
+
+
+class Turns:
+    """Notes what is taken from a meter."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.taken: list[int] = []
+        self._turn = meter.turn
+        meter.turn = self._note  # type: ignore[method-assign]
+
+    async def _note(self, amount: int = 1) -> None:
+        await self._turn(amount)
+        self.taken.append(amount)
 
 
 async def settle() -> None:
@@ -163,3 +180,65 @@ async def test_backing_off_holds_no_slot() -> None:
     go_on.set()
     await failing
     assert limited.requests == 3
+
+
+async def test_every_request_has_its_turn_and_every_page_of_a_listing() -> None:
+    store = MemoryStore()
+    for number in range(1500):
+        await store.put_object(f"{number:04}", BODY, SUM, PLAIN)
+    limited = LimitedStore(store, 8, 60.0, limits=Limits(Tuning(max_requests_per_second=20)))
+    turns = Turns(limited.limits.requests)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(limited.put_object("key", BODY, SUM, PLAIN))
+        group.create_task(limited.upload_part("key", await store.create_multipart_upload("key", CRC, PLAIN), 1, BODY, SUM))
+        group.create_task(limited.head_object("key"))
+    assert turns.taken == [1, 1, 1]
+    assert len([found async for found in limited.list_objects("")]) == 1501
+    assert turns.taken == [1] * 5
+    assert b"".join([piece async for piece in limited.get_object("key")]) == BODY
+    assert turns.taken == [1] * 6
+
+
+async def test_a_request_that_waits_for_its_turn_has_begun_nothing_and_gives_its_slot_back() -> None:
+    limited = LimitedStore(MemoryStore(), 1, 0.05, limits=Limits(Tuning(max_requests_per_second=0.01)))
+    await limited.head_object("key")
+    waiting = asyncio.create_task(limited.head_object("key"))
+    await settle()
+    await asyncio.sleep(0.1)  # longer than a request may take
+    assert (waiting.done(), limited.requests) == (False, 1)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    limited.steer(Tuning())
+    assert await asyncio.wait_for(limited.head_object("key"), 2) is None
+
+
+async def test_nothing_begins_while_it_is_paused_though_its_turn_has_come() -> None:
+    limited = LimitedStore(MemoryStore(), 4, 60.0, limits=Limits(Tuning(max_requests_per_second=50)))
+    waiting = [asyncio.create_task(limited.head_object("key")) for _ in range(4)]
+    await settle()
+    limited.pause()
+    begun = limited.requests
+    await asyncio.sleep(0.1)
+    assert limited.requests == begun < 4
+    limited.resume()
+    await asyncio.wait_for(asyncio.gather(*waiting), 2)
+
+
+async def test_a_body_of_a_store_without_a_pace_of_its_own_waits_until_it_may_go_whole() -> None:
+    tuning = Tuning(bwlimit=Timetable.parse("1MiB"))
+    limited = LimitedStore(MemoryStore(), 4, 60.0, limits=Limits(tuning))
+    body = bytes(256 << 10)
+    began = time.monotonic()
+    await limited.put_object("key", body, checksums.compute(CRC, body), PLAIN)
+    assert time.monotonic() - began >= 0.15
+
+
+async def test_a_paced_body_has_no_deadline_that_its_pace_would_miss() -> None:
+    store = Gated()
+    limited = LimitedStore(store, 1, 0.01, limits=Limits(Tuning(bwlimit=Timetable.parse("1MiB"))), keeps_pace=True)
+    asyncio.get_running_loop().call_later(0.1, store.gate.set)
+    await limited.put_object("key", BODY, SUM, PLAIN)
+    limited.steer(Tuning())
+    store.gate.clear()
+    with pytest.raises(ConnectionFaultError):
+        await limited.put_object("key", BODY, SUM, PLAIN)

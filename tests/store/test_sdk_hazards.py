@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from asyncmirror import checksum as checksums
 from asyncmirror.errors import ConnectionFaultError, StoreError, UntrustedError
 from asyncmirror.model import Algorithm, Body, Properties, Stored
 from asyncmirror.settings import Connection, ObjectOptions
+from asyncmirror.store.meter import Meter
 from asyncmirror.store.s3 import S3Store
 from asyncmirror.testing import S3Server, ServerConfig
 from tests.store.canned import Heard, http, proxying, serving
@@ -44,6 +46,21 @@ async def test_a_request_on_a_stale_connection_is_not_sent_again_behind_our_back
         with pytest.raises(ConnectionFaultError):
             await put(store, body)
     assert [request.body == body for request in server.heard] == [True, True, True]
+
+
+async def test_a_body_goes_at_the_pace_that_is_allowed() -> None:
+    body, meter = bytes(range(256)) * 1024, Meter(512, 256 << 10)
+    meter.limit(lambda: 1 << 20)
+    async with (
+        serving(lambda _, __: STORED) as server,
+        S3Store("bucket", Connection(endpoint_url=server.url), ObjectOptions(), 4, meter) as store,
+    ):
+        began = time.monotonic()
+        await put(store, body)
+        assert time.monotonic() - began >= 0.15
+        meter.limit(None)
+        await put(store, body)
+    assert [request.body == body for request in server.heard] == [True, True]
 
 
 async def test_a_redirect_is_not_followed() -> None:

@@ -114,6 +114,23 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
         ),
         Option(("--max-memory",), "tuning.max_memory", read.size, "SIZE", "for bodies in flight (default: 512MiB)"),
         Option(
+            ("--bwlimit",),
+            "tuning.bwlimit",
+            read.timetable,
+            "RATE|TIMETABLE",
+            'bytes sent per second: 200MiB, off, or "08:00,200MiB 19:00,off" (default: off)',
+        ),
+        Option(
+            ("--max-requests-per-second",),
+            "tuning.max_requests_per_second",
+            read.rate,
+            "N",
+            "every attempt counted (default: no limit)",
+        ),
+        Option(
+            ("--max-open-files",), "tuning.max_open_files", read.count, "N", "in one process (default: what ulimit -n allows)"
+        ),
+        Option(
             ("--request-timeout",),
             "tuning.request_timeout",
             read.seconds,

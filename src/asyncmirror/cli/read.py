@@ -22,6 +22,7 @@ from asyncmirror.plan.remap import Remaps
 from asyncmirror.plan.schedule import parse as parse_schedule
 from asyncmirror.settings import Remap, Rule, Secrets, Stubs, Symlinks, check_endpoint
 from asyncmirror.sizes import parse_size
+from asyncmirror.timetable import OFF, Timetable
 
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
@@ -35,6 +36,7 @@ _DIGITS = 18
 
 size = parse_size
 schedule = parse_schedule
+timetable = Timetable.parse
 
 
 def size_or_off(text: str) -> int:
@@ -92,6 +94,15 @@ def seconds(text: str) -> float:
         value = float(text.strip().removesuffix("s"))
     except ValueError:
         raise UsageError(f"{text!r} is no number of seconds", hint="write a number such as 30 or 0.5") from None
+    return value
+
+
+def rate(text: str) -> float:
+    """So many a second; 0 or ``off`` for no limit. Its bounds are checked where it is used."""
+    try:
+        value = 0.0 if text.strip().lower() == OFF else float(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no number", hint="write a number such as 200 or 0.5, or off") from None
     return value
 
 

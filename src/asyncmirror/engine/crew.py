@@ -288,7 +288,7 @@ class Several:
 
 
 def share(tuning: Tuning) -> Tuning:
-    """The tuning of one process: its part of the concurrency and of the memory."""
+    """The tuning of one process: its part of the concurrency and of the memory. From what may be sent in a second all draw."""
     loops = tuning.loops
     return replace(
         tuning,
@@ -312,6 +312,8 @@ async def several(
     """Start the processes; they end with the block. `limited` counts what this process itself sends."""
     loop = asyncio.get_running_loop()
     of_each = portion(settings)
+    assert limited.limits.pots is not None  # made with the store, where there are several loops
+    pots = limited.limits.pots.descriptor
     async with AsyncExitStack() as stack:
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         members: list[_Member] = []
@@ -322,7 +324,7 @@ async def several(
                 number = theirs.fileno()
                 process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-P", "-m", "asyncmirror.engine.process", str(number)),
-                    pass_fds=[number],
+                    pass_fds=[number, pots],
                     start_new_session=True,  # a Ctrl-C in the terminal is for the run, which tells its processes
                 )
             stack.push_async_callback(process.wait)
@@ -330,6 +332,6 @@ async def several(
             member.pid = process.pid
             await loop.create_connection(member.make_frames, sock=ours)
             stack.callback(member.end)
-            member.frames.send(Begin(of_each))
+            member.frames.send(Begin(of_each, pots))
             members.append(member)
         yield Several(members, limited, ledger)

@@ -1,10 +1,11 @@
 """How many files a process may have open, and what becomes of a run that wants more.
 
 Owns the estimate of what a run opens, the raising of this process's own limit (setrlimit(2), ``ulimit -n``) as far as the
-system allows without asking, and the cut where that is not enough: fewer requests at once are slower; files called unreadable
-because too many are open already would be wrong.
+system allows without asking, and the cut where that is not enough or less is asked for (`--max-open-files`): fewer requests at
+once are slower; files called unreadable because too many are open already would be wrong.
 """
 
+import math
 import resource
 from dataclasses import replace
 
@@ -25,8 +26,8 @@ def needed(tuning: Tuning) -> int:
     return _BASE + _EACH_REQUEST * requests + _EACH_THREAD * (tuning.readers + tuning.scanners) + 2 * tuning.loops
 
 
-def fit(tuning: Tuning, limit: int) -> Tuning:
-    """The same with as few threads and requests at once as `limit` descriptors allow.
+def fit(tuning: Tuning, limit: float, whose: str = "ulimit -n") -> Tuning:
+    """The same with as few threads and requests at once as `limit` descriptors allow; `whose` names the limit in the error.
 
     Raises:
         UsageError: Not even one of each is allowed.
@@ -37,13 +38,13 @@ def fit(tuning: Tuning, limit: int) -> Tuning:
     if needed(least) > limit:
         raise UsageError(
             f"only {limit} files may be open at once",
-            hint=f"allow at least {needed(least)}, better {needed(tuning)}: ulimit -n",
+            hint=f"allow at least {needed(least)}, better {needed(tuning)}: {whose}",
         )
     # Half of what is left to threads, the rest to requests.
-    left = limit - needed(least)
+    left = int(limit) - needed(least)
     scanners = min(tuning.scanners, 1 + left // 8 // _EACH_THREAD)
     readers = min(tuning.readers, 1 + left // 4 // _EACH_THREAD)
-    left = limit - needed(replace(least, readers=readers, scanners=scanners))
+    left = int(limit) - needed(replace(least, readers=readers, scanners=scanners))
     requests = 1 + left // _EACH_REQUEST
     return replace(tuning, concurrency=min(tuning.concurrency, requests * tuning.loops), readers=readers, scanners=scanners)
 
@@ -57,17 +58,21 @@ def allow(tuning: Tuning) -> tuple[Tuning, str]:
     Raises:
         UsageError: As `fit`.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = needed(tuning)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return tuning, ""
-    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if limit > soft:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-    fitted = fit(tuning, max(limit, soft))
+    soft, hard = map(_count, resource.getrlimit(resource.RLIMIT_NOFILE))
+    if soft < min(wanted, hard):
+        soft = int(min(wanted, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    asked = tuning.max_open_files or math.inf
+    limit, whose = (asked, "--max-open-files") if asked < soft else (soft, "ulimit -n")
+    fitted = fit(tuning, limit, whose)
     if fitted == tuning:
         return tuning, ""
     return fitted, (
-        f"only {limit} files may be open at once (ulimit -n; this run wants {wanted}):"
+        f"only {limit} files may be open at once ({whose}; this run wants {wanted}):"
         f" --concurrency is {fitted.concurrency}, --readers {fitted.readers}, --scanners {fitted.scanners}"
     )
+
+
+def _count(limit: int) -> float:
+    return math.inf if limit == resource.RLIM_INFINITY else limit

@@ -21,9 +21,10 @@ _LENGTH = struct.Struct("!I")
 
 
 class Begin(NamedTuple):
-    """To a process: what the run is. Always the first message."""
+    """To a process: what the run is. Always the first message. `pots` is the descriptor of its `store.pots.SharedPots`."""
 
     settings: Settings
+    pots: int
 
 
 class Run(NamedTuple):

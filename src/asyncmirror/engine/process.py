@@ -42,6 +42,7 @@ from asyncmirror.model import Outcome
 from asyncmirror.settings import Settings
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.store.assemble import Assembled, assemble
+from asyncmirror.store.pots import SharedPots
 from asyncmirror.transfer.upload import Uploader
 from asyncmirror.transfer.work import Work
 
@@ -194,7 +195,7 @@ async def _main(descriptor: int) -> None:
     assert isinstance(begin, Begin)
     settings = begin.settings
     try:
-        async with assemble(settings) as store:
+        async with assemble(settings, pots=SharedPots(begin.pots)) as store:
             await _Process(settings, frames, store, Beneath(settings.source)).serve(messages)
     except AsyncmirrorError as error:
         frames.send(Done(0, error, 0, 0))

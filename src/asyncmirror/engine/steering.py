@@ -12,6 +12,7 @@ from asyncmirror.engine.descriptors import allow
 from asyncmirror.errors import UsageError
 from asyncmirror.settings import Tuning
 from asyncmirror.sizes import write_size
+from asyncmirror.timetable import OFF
 
 
 class Knob(NamedTuple):
@@ -24,6 +25,12 @@ class Knob(NamedTuple):
 
 KNOBS = (
     Knob("concurrency", ("concurrency",), lambda tuning: str(tuning.concurrency)),
+    Knob("bwlimit", ("bwlimit",), lambda tuning: str(tuning.bwlimit)),
+    Knob(
+        "max-requests-per-second",
+        ("max_requests_per_second",),
+        lambda tuning: f"{tuning.max_requests_per_second:g}" if tuning.max_requests_per_second else OFF,
+    ),
     Knob("max-memory", ("max_memory",), lambda tuning: write_size(tuning.max_memory)),
 )
 LIVE = frozenset(field for knob in KNOBS for field in knob.fields)

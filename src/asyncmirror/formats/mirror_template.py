@@ -42,6 +42,9 @@ bucket = "my-bucket"
 [limits]
 # concurrency = 64                 # requests at once
 # max-memory = "512MiB"
+# bwlimit = "08:00,200MiB 19:00,off"  # bytes sent per second, by the clock
+# max-requests-per-second = 200
+# max-open-files = 256
 # part-size = "16MiB"
 
 [behaviour]

@@ -4,16 +4,21 @@ Owns the order of the decorators: a slot is taken for each attempt, so that wait
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
 from asyncmirror.settings import Collection, Settings, Verification
 from asyncmirror.store.guarantees import is_amazon
 from asyncmirror.store.limit import LimitedStore
+from asyncmirror.store.limits import Limits
+from asyncmirror.store.meter import Meter
 from asyncmirror.store.port import Store
+from asyncmirror.store.pots import SharedPots
 from asyncmirror.store.probe.scratch import Asking
 from asyncmirror.store.retry import RetryingStore
+from asyncmirror.store.wire.answer import Answer
+from asyncmirror.store.wire.request import Request
 from asyncmirror.store.wire.store import WireStore
 
 _FIRST_ATTEMPTS = 7
@@ -33,29 +38,71 @@ class Assembled(NamedTuple):
 
 
 @asynccontextmanager
-async def assemble(settings: Settings | Verification | Collection, own: Store | None = None) -> AsyncIterator[Assembled]:
+async def assemble(
+    settings: Settings | Verification | Collection, own: Store | None = None, pots: SharedPots | None = None
+) -> AsyncIterator[Assembled]:
     """The store that the settings name, or one's own, decorated.
+
+    Args:
+        settings: What is asked.
+        own: A store of one's own.
+        pots: What several processes of one run draw their limits from; they are left to the others at the end.
 
     Raises:
         StoreError: Its configuration is wrong; no request is made yet.
     """
     tuning = settings.tuning
-    if own is not None:
-        yield _decorate(own, settings)
-        return
-    bucket, timeout = settings.destination.bucket, tuning.request_timeout
-    async with WireStore(bucket, settings.connection, settings.objects, tuning.concurrency, timeout) as adapter:
+    if pots is None and tuning.loops > 1:
+        pots = SharedPots.make()
+    with ExitStack() as stack:
+        if pots is not None:
+            stack.callback(pots.close)
+        limits = Limits(tuning, pots)
+        if own is not None:
+            yield _decorate(own, settings, limits)
+            return
+        async with _wired(settings, limits) as store:
+            yield store
+
+
+@asynccontextmanager
+async def _wired(settings: Settings | Verification | Collection, limits: Limits) -> AsyncIterator[Assembled]:
+    tuning = settings.tuning
+    place = settings.destination.bucket, settings.connection, settings.objects
+    async with WireStore(*place, tuning.concurrency, tuning.request_timeout, limits.bandwidth) as adapter:
         reason = adapter.sdk_serves
         notices = (f"uploads go through the SDK, which is slower: {reason}",) if reason else ()
         url = adapter.endpoint.url if adapter.endpoint is not None else ""
         signed = settings.connection.sign_request and not (settings.connection.unsigned_payload and url.startswith("https:"))
-        store = _decorate(adapter, settings, keeps_time=not reason)
-        yield store._replace(notices=notices, wire=adapter.wire, amazon=is_amazon(url), signed=signed)
+        store = _decorate(adapter, settings, limits, keeps_time=not reason, keeps_pace=True)
+        wire = None if adapter.wire is None else LimitedAsking(adapter.wire, limits.requests)
+        yield store._replace(notices=notices, wire=wire, amazon=is_amazon(url), signed=signed)
 
 
-def _decorate(adapter: Store, settings: Settings | Verification | Collection, *, keeps_time: bool = False) -> Assembled:
-    tuning = settings.tuning
-    limited = LimitedStore(adapter, tuning.concurrency, tuning.request_timeout, keeps_time=keeps_time)
+def _decorate(
+    adapter: Store,
+    settings: Settings | Verification | Collection,
+    limits: Limits,
+    *,
+    keeps_time: bool = False,
+    keeps_pace: bool = False,
+) -> Assembled:
+    tuning, timeout = settings.tuning, settings.tuning.request_timeout
+    limited = LimitedStore(adapter, tuning.concurrency, timeout, limits=limits, keeps_time=keeps_time, keeps_pace=keeps_pace)
     hasty = replace(tuning, max_attempts=min(tuning.max_attempts, _FIRST_ATTEMPTS))
     retrying = RetryingStore(limited, tuning, throttle=limited.throttle)
     return Assembled(retrying, limited, RetryingStore(limited, hasty))
+
+
+class LimitedAsking:
+    """A probe's requests, each in its turn."""
+
+    def __init__(self, wire: Asking, rate: Meter) -> None:
+        self._wire = wire
+        self._rate = rate
+
+    async def ask(self, request: Request) -> Answer:
+        """See `probe.scratch.Asking.ask`."""
+        if self._rate.limited:
+            await self._rate.turn()
+        return await self._wire.ask(request)

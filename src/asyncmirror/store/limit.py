@@ -1,12 +1,14 @@
 """At most so many requests at once, each at most so long; and the count of what was sent.
 
 Owns the deadline and the gauges, and takes a slot for each attempt: `retry` stands above and waits without one. How many slots
-there are, the `throttle` decides, which is told how requests end. The deadline begins when the slot is there, so that waiting
-for it is no failure. Listings and reads take no slot: they make one request at a time, as fast as their consumer goes on, and
-one that held a slot would lock out a consumer that sends requests of its own in between. Knows no backoff.
+there are, the `throttle` decides, which is told how requests end; what may be sent in a second, `limits`. The deadline begins
+when all that is there, so that waiting for it is no failure. Listings and reads take no slot: they make one request at a time,
+as fast as their consumer goes on, and one that held a slot would lock out a consumer that sends requests of its own in between.
+Knows no backoff.
 """
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import ParamSpec, TypeVar
@@ -25,6 +27,7 @@ from asyncmirror.model import (
     Visibility,
 )
 from asyncmirror.settings import Tuning
+from asyncmirror.store.limits import Limits
 from asyncmirror.store.port import Store
 from asyncmirror.store.slots import Slots
 from asyncmirror.store.throttle import Throttle
@@ -33,6 +36,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _SLOWEST = float(1 << 20)
 """Bytes per second: a body has this much time on top, so that a slow line is no stall."""
+_PAGE = 1000
+"""Entries of a listing that come with one request: S3's most, and every store's default."""
 
 
 class LimitedStore:
@@ -42,7 +47,9 @@ class LimitedStore:
         store: Who is asked.
         slots: Requests that may be under way at once, where the store does not ask for fewer.
         timeout: Seconds that one request may take, and one page or piece of a listing or read; a body's time comes on top.
+        limits: What may be sent in a second. None: as much as can be.
         keeps_time: The store keeps deadlines for bodies itself, as the lean wire does; a timer per object would be wasted.
+        keeps_pace: The store lets bodies go slice by slice as `limits` grant. Where not, each waits until it may go whole.
 
     Attributes:
         throttle: How many may be under way now.
@@ -50,36 +57,57 @@ class LimitedStore:
         bytes_sent: Bytes of the bodies of those, each attempt counted.
     """
 
-    def __init__(self, store: Store, slots: int, timeout: float, *, keeps_time: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        slots: int,
+        timeout: float,
+        *,
+        limits: Limits | None = None,
+        keeps_time: bool = False,
+        keeps_pace: bool = False,
+    ) -> None:
         self.requests = 0
         self.bytes_sent = 0
         self._store = store
         self._slots = Slots(slots)
         self.throttle = Throttle(self._slots, slots)
         self._timeout = timeout
-        self._within: Callable[[float], AbstractAsyncContextManager[object]] = nullcontext if keeps_time else asyncio.timeout
+        self._within: Callable[[int], AbstractAsyncContextManager[object]] = nullcontext if keeps_time else self._deadline
+        self._keeps_pace = keeps_pace
+        self.limits = limits or Limits(Tuning())
+        self._waits = self._must_wait()
 
     def steer(self, tuning: Tuning) -> None:
         """Go by another tuning from now on."""
         self.throttle.steer(tuning.concurrency)
+        self.limits.steer(tuning)
+        self._waits = self._must_wait()
+
+    def _must_wait(self) -> bool:
+        return self.limits.requests.limited or (self.limits.bandwidth.limited and not self._keeps_pace)
 
     def pause(self) -> None:
         """Begin no request until `resume`; what is in flight goes on."""
         self.throttle.pause()
+        self.limits.requests.hold(held=True)
 
     def resume(self) -> None:
         """Go on after `pause`."""
         self.throttle.resume()
+        self.limits.requests.hold(held=False)
 
     async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
         """See `port.Bodies.put_object`."""
         size = len(body)
         if not self._slots.take():
             await self._slots.turn()
+        if self._waits:
+            await self._turn(size)
         self.requests = ordinal = self.requests + 1
         self.bytes_sent += size
         try:
-            async with self._within(self._timeout + size / _SLOWEST):
+            async with self._within(size):
                 stored = await self._store.put_object(key, body, checksum, properties)
             if self.throttle.active:
                 self.throttle.succeeded(ordinal)
@@ -97,10 +125,12 @@ class LimitedStore:
         size = len(body)
         if not self._slots.take():
             await self._slots.turn()
+        if self._waits:
+            await self._turn(size)
         self.requests = ordinal = self.requests + 1
         self.bytes_sent += size
         try:
-            async with self._within(self._timeout + size / _SLOWEST):
+            async with self._within(size):
                 etag = await self._store.upload_part(key, upload_id, number, body, checksum)
             if self.throttle.active:
                 self.throttle.succeeded(ordinal)
@@ -138,7 +168,7 @@ class LimitedStore:
 
     def get_object(self, key: str) -> AsyncIterator[bytes]:
         """See `port.Store.get_object`."""
-        return self._each("GetObject", key, self._store.get_object(key))
+        return self._each("GetObject", key, self._store.get_object(key), page=sys.maxsize)
 
     def list_objects(self, prefix: str, after: str = "") -> AsyncIterator[RemoteObject]:
         """See `port.Store.list_objects`."""
@@ -167,6 +197,8 @@ class LimitedStore:
     async def _one(self, op: str, path: str, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         if not self._slots.take():
             await self._slots.turn()
+        if self._waits:
+            await self._turn()
         self.requests = ordinal = self.requests + 1
         try:
             async with asyncio.timeout(self._timeout):
@@ -182,17 +214,35 @@ class LimitedStore:
             self._slots.release()
         return answer
 
+    async def _turn(self, size: int = 0) -> None:
+        """Wait until a request with so many bytes may be sent; a slot is held, and given back where nobody waits any more."""
+        try:
+            await self.limits.requests.turn()
+            if not self._keeps_pace:
+                await self.limits.bandwidth.turn(size)
+        except BaseException:
+            self._slots.release()
+            raise
+
+    def _deadline(self, size: int) -> AbstractAsyncContextManager[object]:
+        """The time that a body may take. Where it is sent at a pace, whoever sends it sees to it that it goes on at all."""
+        paced = self._keeps_pace and self.limits.bandwidth.limited
+        return asyncio.timeout(None if paced else self._timeout + size / _SLOWEST)
+
     def _failed(self, error: StoreError, ordinal: int) -> StoreError:
         self.throttle.failed(error, ordinal, self.requests)
         return error
 
-    async def _each(self, op: str, path: str, items: AsyncIterator[T]) -> AsyncIterator[T]:
+    async def _each(self, op: str, path: str, items: AsyncIterator[T], page: int = _PAGE) -> AsyncIterator[T]:
         if self._slots.paused:  # it takes no slot, but waits as those who do
             await self._slots.turn()
             self._slots.release()
         self.requests += 1
+        given = 0
         async with closing(items):
             while True:
+                if self._waits and given % page == 0:
+                    await self.limits.requests.turn()
                 try:
                     async with asyncio.timeout(self._timeout):
                         item = await anext(items)
@@ -200,6 +250,7 @@ class LimitedStore:
                     return
                 except TimeoutError:
                     raise _late(op, path) from None
+                given += 1
                 yield item
 
 

@@ -26,6 +26,7 @@ from asyncmirror.model import (
 from asyncmirror.settings import Connection, ObjectOptions
 from asyncmirror.store import public
 from asyncmirror.store import sdk_values as values
+from asyncmirror.store.meter import Meter
 from asyncmirror.store.session import Session, open_session
 
 if TYPE_CHECKING:
@@ -47,11 +48,20 @@ class S3Store:
         connection: Which store, as whom.
         objects: What is asked of the store for every object.
         max_connections: Requests that may be under way at once.
+        bandwidth: How fast bodies may leave; None: as fast as can be.
     """
 
-    def __init__(self, bucket: str, connection: Connection, objects: ObjectOptions, max_connections: int) -> None:
+    def __init__(
+        self,
+        bucket: str,
+        connection: Connection,
+        objects: ObjectOptions,
+        max_connections: int,
+        bandwidth: Meter | None = None,
+    ) -> None:
         self._bucket = bucket
         self._connection = connection
+        self._bandwidth = bandwidth or Meter()
         self._max_connections = max_connections + _SPARE_CONNECTIONS
         self._payer = values.payer(objects)
         self._new = values.new(objects)
@@ -74,7 +84,7 @@ class S3Store:
         async with self._opening:
             if self._session is None:
                 self._session = await self._stack.enter_async_context(
-                    open_session(self._bucket, self._connection, self._max_connections)
+                    open_session(self._bucket, self._connection, self._max_connections, self._bandwidth)
                 )
             return self._session
 

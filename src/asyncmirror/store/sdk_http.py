@@ -8,6 +8,7 @@ that are checked nowhere (botocore's context leaves them to urllib3, which is no
 Importing this room imports aiobotocore, which takes a good part of a second: only `session` imports it, when it is entered.
 """
 
+import asyncio
 import os
 import ssl
 from collections.abc import Mapping
@@ -23,8 +24,11 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from asyncmirror.errors import ConnectionFaultError, StoreError, UnreachableError, UntrustedError
+from asyncmirror.store.meter import Meter
 
 _SLICE = 256 << 10
+_STALLED = 60.0
+"""Seconds for a slice of a body, where a limit on the bandwidth leaves the whole body no deadline that could be told before."""
 MAX_ANSWER = 32 << 20
 """Bytes of an answer that is kept whole. A listing of 1,000 keys of 1,024 bytes, each percent-encoded, is below 4 MiB."""
 Data: TypeAlias = bytes | bytearray | memoryview | str | None
@@ -43,16 +47,25 @@ class PreparedRequest(Protocol):
 class _Slices(aiohttp.Payload):
     """A body written slice by slice, each a copy: a transport may hold on to what it has not sent, and buffers are reused."""
 
-    def __init__(self, body: memoryview) -> None:
+    def __init__(self, body: memoryview, bandwidth: Meter) -> None:
         super().__init__(body)
         self._size = body.nbytes
+        self._body = body
+        self._bandwidth = bandwidth
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         return bytes(self._value).decode(encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        for start in range(0, self._value.nbytes, _SLICE):
-            await writer.write(bytes(self._value[start : start + _SLICE]))
+        rest = self._body
+        while rest:
+            size = _SLICE
+            if self._bandwidth.limited:
+                size = min(len(rest), self._bandwidth.slice)
+                await self._bandwidth.turn(size)
+            async with asyncio.timeout(_STALLED if self._bandwidth.limited else None):
+                await writer.write(bytes(rest[:size]))
+            rest = rest[size:]
 
 
 async def _content(response: aiohttp.ClientResponse) -> bytes:
@@ -102,12 +115,14 @@ class HttpSession:
         client_cert: str | tuple[str, str] | None = None,
         proxies_config: dict[str, str] | None = None,
         connector_args: dict[str, float] | None = None,
+        bandwidth: Meter | None = None,
     ) -> None:
         self._ca_bundle = verify if isinstance(verify, str) else None
         self._client_cert = client_cert
         self._proxies = ProxyConfiguration(proxies=proxies, proxies_settings=proxies_config)
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=timeout[0], sock_read=timeout[1])
         self._keepalive = (connector_args or {}).get("keepalive_timeout", 15.0)
+        self._bandwidth = bandwidth or Meter()
         self._context: ssl.SSLContext | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -151,7 +166,7 @@ class HttpSession:
                 request.method,
                 URL(request.url, encoded=True),
                 headers=headers,
-                data=_Slices(memoryview(body).cast("B")) if isinstance(body, bytes | bytearray | memoryview) and body else body,
+                data=self._slices(body) if isinstance(body, bytes | bytearray | memoryview) and body else body,
                 chunked=chunked,
                 proxy=proxy,
                 proxy_headers=self._proxies.proxy_headers_for(request.url),
@@ -169,6 +184,10 @@ class HttpSession:
         except (aiohttp.ClientError, OSError) as error:
             raise connection_error(error, mask_proxy_url(proxy) if proxy else "") from error
         return answer
+
+    def _slices(self, body: bytes | bytearray | memoryview) -> _Slices:
+        # What the SDK makes itself (the list of parts, a request for credentials) is no view, and goes at once.
+        return _Slices(memoryview(body).cast("B"), self._bandwidth if isinstance(body, memoryview) else Meter())
 
     def _verified(self) -> ssl.SSLContext:
         """The one TLS context: certificate and host name are checked, directly and through any proxy."""
@@ -198,7 +217,7 @@ class SessionConfig(AioConfig):  # type: ignore[misc]  # the SDK is untyped
     def merge(self, other_config: AioConfig) -> AioConfig:
         """This configuration with another one's values over it."""
         merged: AioConfig = super().merge(other_config)
-        merged.http_session_cls = HttpSession
+        merged.http_session_cls = self.http_session_cls
         return merged
 
 

@@ -13,12 +13,14 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from asyncmirror.errors import BucketError, CredentialsError, UntrustedError
 from asyncmirror.settings import Connection
+from asyncmirror.store.meter import Meter
 
 if TYPE_CHECKING:
     from aiobotocore.session import AioSession
@@ -91,13 +93,16 @@ class Session:
 
 
 @asynccontextmanager
-async def open_session(bucket: str, connection: Connection, max_connections: int) -> AsyncIterator[Session]:
+async def open_session(
+    bucket: str, connection: Connection, max_connections: int, bandwidth: Meter | None = None
+) -> AsyncIterator[Session]:
     """Find configuration, region and endpoint as aws-cli does, and open a client for them. Sends no request to the store.
 
     Args:
         bucket: Whose URL is resolved.
         connection: What the user gave; what is None is looked for in the environment and the AWS config files.
         max_connections: How many connections the client may hold.
+        bandwidth: How fast bodies may leave.
 
     Raises:
         CredentialsError: The profile does not exist, or the configuration can't be read.
@@ -117,8 +122,9 @@ async def open_session(bucket: str, connection: Connection, max_connections: int
     async with AsyncExitStack() as stack:
         try:
             core = get_session()
+            made = partial(sdk_http.HttpSession, bandwidth=bandwidth)
             # Clients that fetch credentials (STS, SSO) are made by the SDK itself: they get the session's own configuration.
-            core.set_default_client_config(sdk_http.SessionConfig(http_session_cls=sdk_http.HttpSession))
+            core.set_default_client_config(sdk_http.SessionConfig(http_session_cls=made))
             session = aioboto3.Session(botocore_session=core, profile_name=connection.profile)
             ca_bundle = find_ca_bundle(connection.ca_bundle or core.get_config_variable("ca_bundle"))
             client = await stack.enter_async_context(
@@ -129,7 +135,7 @@ async def open_session(bucket: str, connection: Connection, max_connections: int
                     endpoint_url=connection.endpoint_url,
                     verify=ca_bundle,
                     config=sdk_http.SessionConfig(
-                        http_session_cls=sdk_http.HttpSession,
+                        http_session_cls=made,
                         signature_version="s3v4" if connection.sign_request else UNSIGNED,
                         retries={"total_max_attempts": 1, "mode": "standard"},
                         request_checksum_calculation="when_required",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 from asyncmirror.errors import CredentialsError, StoreError
 from asyncmirror.model import Body
 from asyncmirror.store.answers import to_error
+from asyncmirror.store.meter import Meter
 from asyncmirror.store.session import Credentials, Endpoint
 from asyncmirror.store.wire.addresses import Resolver, resolve
 from asyncmirror.store.wire.answer import Answer
@@ -50,6 +51,7 @@ class Exchange:
         idle_timeout: Seconds after which an unused connection is closed.
         resolver: Looks the endpoint's name up.
         clock: This machine's time in seconds since the epoch.
+        bandwidth: How fast bodies may leave; None: as fast as can be.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Exchange:
         idle_timeout: float = IDLE_TIMEOUT,
         resolver: Resolver = resolve,
         clock: Callable[[], float] = time.time,
+        bandwidth: Meter | None = None,
     ) -> None:
         self._bucket = endpoint.bucket
         self._ca_bundle = endpoint.ca_bundle
@@ -71,6 +74,7 @@ class Exchange:
         self._idle_timeout = idle_timeout
         self._resolver = resolver
         self._clock = clock
+        self._bandwidth = bandwidth
         self._skew = 0.0
         self._signer: Signer | None = None
         self._ask_at = 0.0
@@ -227,6 +231,7 @@ class Exchange:
             connect_timeout=self._connect_timeout,
             idle_timeout=self._idle_timeout,
             resolver=self._resolver,
+            bandwidth=self._bandwidth,
         )
         self._pools.append(self._pool)
         self._forget()

@@ -11,6 +11,7 @@ from typing import cast
 
 from asyncmirror.errors import ConnectionFaultError, UnreachableError
 from asyncmirror.model import Body
+from asyncmirror.store.meter import Meter
 from asyncmirror.store.wire.answer import Answer, AnswerReader
 from asyncmirror.store.wire.burst import Burst
 from asyncmirror.store.wire.tls import TlsLayer, to_error
@@ -32,15 +33,19 @@ class Connection(asyncio.Protocol):
         tls: The TLS layer; None for plain HTTP.
         server_name: For messages.
         burst: With which small requests leave; None: each at once.
+        bandwidth: How fast bodies may leave; None: as fast as can be.
     """
 
     __slots__ = (
+        "_bandwidth",
         "_burst",
         "_deadline",
         "_future",
+        "_head",
         "_last_chance",
         "_loop",
         "_paused",
+        "_queued_at",
         "_reader",
         "_rest",
         "_server_name",
@@ -57,8 +62,16 @@ class Connection(asyncio.Protocol):
     )
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, tls: TlsLayer | None, server_name: str, burst: Burst | None = None
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tls: TlsLayer | None,
+        server_name: str,
+        burst: Burst | None = None,
+        bandwidth: Meter | None = None,
     ) -> None:
+        self._bandwidth = bandwidth or Meter()
+        self._head = b""
+        self._queued_at = 0.0
         self._loop = loop
         self._burst = burst
         self._waits = False
@@ -87,14 +100,15 @@ class Connection(asyncio.Protocol):
             head: Request line and headers with the empty line, ``Content-Length`` included.
             body: The body; not kept after the future is done.
             timeout: Seconds to wait for the answer once the body has left. Until then as long may pass without a piece of
-                it leaving, and in all as long as this and the time its size takes at 1 MiB/s.
+                it leaving, and in all as long as this and the time its size takes at 1 MiB/s. Time in which the bandwidth
+                that is allowed lets no piece leave does not count.
         """
         assert self._transport is not None
         assert self._future is None
         self._reader.next()
         self._timeout = timeout
         size = len(body)
-        if size <= _SLICE:
+        if size <= _SLICE and (not self._bandwidth.limited or not size or self._bandwidth.take(size)):
             self._rest = None
             data = b"".join((head, body))
             if self._burst is None:
@@ -106,7 +120,7 @@ class Connection(asyncio.Protocol):
         else:
             self._rest = memoryview(body)
             self._last_chance = self._loop.time() + timeout + size / _MIN_RATE
-            self._write(head)
+            self._head = head
             self._pump()
         future = self._future = self._loop.create_future()
         return future
@@ -147,13 +161,41 @@ class Connection(asyncio.Protocol):
         transport.write(data if self.tls is None else self.tls.encrypt(data))
 
     def _pump(self) -> None:
-        if self._rest is None:
+        """Give the transport as much as it takes, and as may leave."""
+        if self._rest is None or self._queued_at:
             return
-        while self._rest is not None and not self._paused:
-            piece, self._rest = self._rest[:_SLICE], self._rest[_SLICE:] or None
-            self._write(piece)
+        while self.left and not self._paused:
+            piece = _SLICE
+            if self._bandwidth.limited:
+                piece = min(self.left, self._bandwidth.slice)
+                if not self._bandwidth.take(piece):
+                    self._queued_at = self._loop.time()
+                    self._bandwidth.wait(self)
+                    break
+            self._send_piece(piece)
         deadline = self._loop.time() + self._timeout
-        self._arm(deadline if self._rest is None else min(deadline, self._last_chance))
+        self._arm(min(deadline, self._last_chance) if self.left and not self._queued_at else deadline)
+
+    def _send_piece(self, size: int) -> None:
+        rest = cast("memoryview", self._rest)
+        piece, self._rest = rest[:size], rest[size:] or None
+        if self._head:
+            head, self._head = self._head, b""
+            self._write(b"".join((head, piece)))
+        else:
+            self._write(piece)
+
+    @property
+    def left(self) -> int:
+        """Bytes of the body that have not left; 0 where it was given up. See `meter.Waiter`."""
+        return 0 if self._rest is None else len(self._rest)
+
+    def granted(self, amount: int) -> None:
+        """So many bytes may leave. See `meter.Waiter`."""
+        self._last_chance += self._loop.time() - self._queued_at
+        self._queued_at = 0.0
+        self._send_piece(amount)
+        self._pump()
 
     def _unsent(self) -> bool:
         return self._rest is not None or self._waits or cast("asyncio.Transport", self._transport).get_write_buffer_size() > 0
@@ -182,6 +224,8 @@ class Connection(asyncio.Protocol):
             return
         if self._loop.time() < self._deadline:
             self._timer = self._loop.call_at(self._deadline, self._expire)
+        elif self._queued_at and not cast("asyncio.Transport", self._transport).get_write_buffer_size():
+            self._arm(self._loop.time() + self._timeout)  # all that was allowed to leave has left
         elif self._unsent():
             self._fail(ConnectionFaultError("the body could not be sent in time"))
         else:

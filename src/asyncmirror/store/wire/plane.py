@@ -13,6 +13,7 @@ from asyncmirror.checksum import to_header
 from asyncmirror.errors import AccessDeniedError, CorruptedError, RejectedError, ServerFaultError
 from asyncmirror.model import Algorithm, Body, Checksum, Properties, Stored
 from asyncmirror.settings import ObjectOptions
+from asyncmirror.store.meter import Meter
 from asyncmirror.store.session import Endpoint
 from asyncmirror.store.wire.addresses import Resolver, resolve
 from asyncmirror.store.wire.exchange import OK, Exchange, Provider
@@ -51,6 +52,7 @@ class Wire(Exchange):
         unsigned_payload_over_tls: bool = False,
         resolver: Resolver = resolve,
         clock: Callable[[], float] = time.time,
+        bandwidth: Meter | None = None,
     ) -> None:
         self._options = options or ObjectOptions()
         self._unsigned_over_tls = unsigned_payload_over_tls
@@ -63,6 +65,7 @@ class Wire(Exchange):
             idle_timeout=idle_timeout,
             resolver=resolver,
             clock=clock,
+            bandwidth=bandwidth,
         )
 
     # The port

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from asyncmirror.errors import ConnectionFaultError, StoreError, UnreachableError
 from asyncmirror.model import Body
+from asyncmirror.store.meter import Meter
 from asyncmirror.store.wire.addresses import Address, Addresses, Resolver, choose, resolve
 from asyncmirror.store.wire.answer import Answer
 from asyncmirror.store.wire.burst import Burst
@@ -30,9 +31,15 @@ class _Pooled(Connection):
     __slots__ = ("address",)
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, tls: TlsLayer | None, server_name: str, burst: Burst, address: Address
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tls: TlsLayer | None,
+        server_name: str,
+        burst: Burst,
+        bandwidth: Meter,
+        address: Address,
     ) -> None:
-        super().__init__(loop, tls, server_name, burst)
+        super().__init__(loop, tls, server_name, burst, bandwidth)
         self.address = address
         address.load += 1
 
@@ -52,6 +59,7 @@ class Pool:
         connect_timeout: Seconds for one address to connect, TLS handshake included.
         idle_timeout: Seconds after which an unused connection is closed.
         resolver: Looks the name up.
+        bandwidth: How fast bodies may leave, over all connections; None: as fast as can be.
     """
 
     def __init__(
@@ -63,6 +71,7 @@ class Pool:
         connect_timeout: float = 10.0,
         idle_timeout: float = IDLE_TIMEOUT,
         resolver: Resolver = resolve,
+        bandwidth: Meter | None = None,
     ) -> None:
         self._host = host
         self._context = context
@@ -71,6 +80,7 @@ class Pool:
         self._addresses = Addresses(host, port, resolver=resolver)
         self._loop = asyncio.get_running_loop()
         self._burst = Burst(self._loop)
+        self._bandwidth = bandwidth or Meter()
         self._idle: list[_Pooled] = []
         self._all: set[_Pooled] = set()
         self._session: ssl.SSLSession | None = None
@@ -159,7 +169,7 @@ class Pool:
 
     async def _connect(self, address: Address) -> _Pooled:
         tls = None if self._context is None else TlsLayer(self._context, self._host, self._session)
-        connection = _Pooled(self._loop, tls, self._host, self._burst, address)
+        connection = _Pooled(self._loop, tls, self._host, self._burst, self._bandwidth, address)
         where = f"{address.name[0]} port {address.name[1]}"
         try:
             async with asyncio.timeout(self._connect_timeout):

@@ -11,6 +11,7 @@ from asyncmirror.model import Body, Checksum, Properties, Stored
 from asyncmirror.settings import Connection, ObjectOptions
 from asyncmirror.store.configured import plain
 from asyncmirror.store.guarantees import is_amazon
+from asyncmirror.store.meter import Meter
 from asyncmirror.store.s3 import S3Store
 from asyncmirror.store.session import Credentials, Endpoint
 from asyncmirror.store.wire.plane import Wire
@@ -25,12 +26,19 @@ class WireStore(S3Store):
         objects: What is asked of the store for every object.
         max_connections: Requests that may be under way at once.
         timeout: Seconds to wait for the answer to a body.
+        bandwidth: How fast bodies may leave; None: as fast as can be.
     """
 
     def __init__(
-        self, bucket: str, connection: Connection, objects: ObjectOptions, max_connections: int, timeout: float = 60.0
+        self,
+        bucket: str,
+        connection: Connection,
+        objects: ObjectOptions,
+        max_connections: int,
+        timeout: float = 60.0,
+        bandwidth: Meter | None = None,
     ) -> None:
-        super().__init__(bucket, connection, objects, max_connections)
+        super().__init__(bucket, connection, objects, max_connections, bandwidth)
         self._objects = objects
         self._timeout = timeout
         self.endpoint: Endpoint | None = None
@@ -53,6 +61,7 @@ class WireStore(S3Store):
                 timeout=self._timeout,
                 # Of other stores it is not known beforehand that they verify every x-amz-checksum-*.
                 unsigned_payload_over_tls=self._connection.unsigned_payload or is_amazon(endpoint.url),
+                bandwidth=self._bandwidth,
             )
         except BaseException as error:
             await super().__aexit__(type(error), error, error.__traceback__)
