@@ -111,7 +111,7 @@ class OutputError(AsyncmirrorError):
 
 
 class ProcessError(AsyncmirrorError):
-    """A process that the run depends on has died."""
+    """A process that something depends on has died, or is not there."""
 
     fatal = True
     exit_code = 4

@@ -25,6 +25,20 @@ class Notice(NamedTuple):
     text: str
 
 
+class Steered(NamedTuple):
+    """Something was turned while it runs, each named as its flag or command is, with what it stood at and stands at."""
+
+    what: str
+    before: str
+    after: str
+    by: str
+
+    @property
+    def text(self) -> str:
+        """The same for people."""
+        return f"{self.what}: {self.before} → {self.after}, by {self.by}"
+
+
 class Settled(NamedTuple):
     """One entry reached its outcome. `size` in bytes; `key` is empty where the entry has none; `reason` says why."""
 
@@ -71,7 +85,7 @@ class Waiting(NamedTuple):
     why: str = ""
 
 
-Event: TypeAlias = Started | Notice | Settled | Unchanged | Summary | Waiting
+Event: TypeAlias = Started | Notice | Steered | Settled | Unchanged | Summary | Waiting
 
 
 class Transfer(NamedTuple):

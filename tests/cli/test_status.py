@@ -93,6 +93,7 @@ def test_the_json_object_has_its_keys() -> None:
             "pending": {"count": 25, "bytes": 1 << 30},
         },
         "unproven": 0,
+        "live": None,
         "uploads": [{"path": path, "size": 1 << 30, "upload_id": "id-0", "confirmed": 1 << 29}],
         "problems": [{"path": path, "outcome": "unreadable", "reason": "EACCES\n"}],
     }

@@ -22,12 +22,13 @@ from asyncmirror.cli.fold import State
 from asyncmirror.cli.gather import Invocation, Output
 from asyncmirror.cli.screen import Lines, Quiet, Screen
 from asyncmirror.cli.tap import Mirroring, Tap
+from asyncmirror.engine.control import Control
 from asyncmirror.errors import BucketError
 from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary, Waiting
 from asyncmirror.model import Outcome
 from asyncmirror.plan.schedule import Every, Schedule
 from asyncmirror.rates import Pace
-from asyncmirror.settings import Destination, Settings
+from asyncmirror.settings import Destination, Settings, Tuning
 
 SETTINGS = Settings(Path("/tmp"), Destination("bucket"))
 _SCANNING = True
@@ -49,6 +50,9 @@ class Script:
         self.stopping = asyncio.Event()
         self.readings = 0
         self.closed = False
+        self.control = Control()
+        self.tuning = Tuning()
+        self.paused = False
 
     def __call__(self, settings: Settings) -> Self:
         assert settings is SETTINGS
@@ -95,6 +99,15 @@ class Script:
 
     def ask(self, question: Callable[[sqlite3.Connection], T]) -> Future[T]:
         raise NotImplementedError
+
+    def steer(self, tuning: Tuning) -> None:
+        self.tuning = tuning
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
 
     def progress(self) -> Progress:
         self.readings += 1

@@ -154,6 +154,26 @@ COMMANDS: tuple[Command, ...] = (
         "Sends nothing. What is not proven equal is listed, and the next sync sends it.",
     ),
     Command(
+        "ctl",
+        "tell a running process: status, set KNOB=VALUE, pause, resume, drain, stop, reload, log-level LEVEL",
+        f"[OPTIONS] ACTION [KNOB=VALUE …] [SOURCE {_URL} | RELEASE | --journal FILE]",
+        (
+            Place("action", "ACTION", "status, set, pause, resume, drain, stop, reload or log-level"),
+            Place("words", "WORD", "what the action needs, then which mirror is meant, as it was given to sync", "*"),
+        ),
+        _ASK_JOURNAL,
+        "Knobs are named as flags are and take what they take: concurrency=128 max-memory=1GiB. Where no mirror is named, it is"
+        " the only one that runs. drain ends a run as the first Ctrl-C does, stop as the second.",
+    ),
+    Command(
+        "top",
+        "look on while a running process works; Ctrl-C leaves it alone",
+        f"[OPTIONS] [SOURCE {_URL} | RELEASE | --journal FILE]",
+        _MAYBE,
+        {"options": (*_named("connection", "endpoint-url", "profile"), *_JOURNAL, *_TOLD), **_FILE},
+        "Where no mirror is named, it is the only one that runs.",
+    ),
+    Command(
         "problems",
         "list every entry that is not in the bucket, with its reason",
         f"[OPTIONS] [SOURCE {_URL} | --journal FILE]",

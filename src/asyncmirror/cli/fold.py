@@ -6,7 +6,7 @@ summary already and are not kept a second time; how fast it is, is `rates`'. Kno
 
 from typing import NamedTuple
 
-from asyncmirror.events import Event, Notice, Settled, Started, Summary, Unchanged, Waiting
+from asyncmirror.events import Event, Notice, Settled, Started, Steered, Summary, Unchanged, Waiting
 from asyncmirror.model import PROBLEMS
 from asyncmirror.rates import Pace, Rate, average, remaining
 
@@ -50,8 +50,8 @@ def fold(state: State, event: Event) -> State:
         case Settled(outcome=outcome) if outcome in PROBLEMS:
             kept = state.problems if len(state.problems) >= PROBLEMS_KEPT else (*state.problems, event)
             return state._replace(problems=kept, problem_count=state.problem_count + 1)
-        case Notice(text=text):
-            kept_notices = (*state.notices, text)[-NOTICES_KEPT:]
+        case Notice() | Steered():
+            kept_notices = (*state.notices, event.text)[-NOTICES_KEPT:]
             return state._replace(notices=kept_notices, forgotten=state.notice_count + 1 - len(kept_notices))
         case Started():
             return state._replace(started=event, problems=(), problem_count=0, waiting=None)

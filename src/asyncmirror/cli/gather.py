@@ -7,7 +7,7 @@ their table.
 """
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -58,6 +58,7 @@ class Invocation:
     settings: Settings
     output: Output
     watch: Schedule | None = None  # when it is run again; None: never
+    reread: Callable[[], Settings] | None = None  # reads all of it again, where a mirror file is part of it
 
 
 class Given(NamedTuple):

@@ -16,7 +16,7 @@ from typing import ClassVar
 import orjson
 
 from asyncmirror.cli.tap import Tap
-from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary, Unchanged, Waiting
+from asyncmirror.events import Event, Notice, Progress, Settled, Started, Steered, Summary, Unchanged, Waiting
 from asyncmirror.model import Outcome
 from asyncmirror.plan import keys
 from asyncmirror.text import decode
@@ -52,6 +52,8 @@ def lines(event: Event) -> Iterator[bytes]:
                 yield _object(parent + decode(name), prefix + keys.encode(name), "unchanged", size, "")
         case Notice(text):
             yield dump({"event": "notice", "text": text})
+        case Steered():
+            yield dump({"event": "steered", **event._asdict()})
         case Summary():
             yield dump(summary(event))
         case Waiting(until, why):
@@ -110,7 +112,7 @@ class JsonLines(Tap):
         """Keep an event's lines; the run waits for them to be written where they are many, and at its end."""
         self.add(event)
         # What a notice says may be told only once.
-        return self.flush() if self.due or isinstance(event, Notice | Summary | Waiting) else None
+        return self.flush() if self.due or isinstance(event, Notice | Steered | Summary | Waiting) else None
 
     async def look(self, progress: Progress) -> None:  # noqa: ARG002  lines wait for a time, whatever the gauges say
         """Write lines that have waited."""

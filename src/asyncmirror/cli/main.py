@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias
 
 import asyncmirror
-from asyncmirror.cli import stdout
+from asyncmirror.cli import stderr, stdout
 from asyncmirror.cli.command_options import MIRROR
 from asyncmirror.cli.commands import COMMANDS, Options
 from asyncmirror.cli.gather import Gathered, Invocation, add_options, from_environment, gather
@@ -72,6 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001  the last line of defence: nobody should meet a traceback unasked
         _bug(error)
         return _BUG
+    finally:
+        stderr.settle()
 
 
 def _given(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Gathered:
@@ -91,12 +93,21 @@ def _meant(arguments: argparse.Namespace, environ: Mapping[str, str]) -> "tuple[
     return _given(arguments, environ), arguments.source, arguments.destination
 
 
+def _of_journal(arguments: argparse.Namespace, environ: Mapping[str, str]) -> "tuple[Gathered, str | None, str | None]":
+    """As `_meant`, of a command that needs nothing but the journal: where one is named, a mirror file says nothing to it."""
+    if arguments.source is None and any(each.option.name == "journal" for each in arguments.given):
+        return _given(arguments, environ), None, None
+    return _meant(arguments, environ)
+
+
 def _asked(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Invocation, Gathered]:
     """The settings of a command that mirrors, how it is told, and what was given."""
     gathered, source, destination = _meant(arguments, environ)
     if source is None or destination is None:
         raise UsageError(f"SOURCE and s3://BUCKET[/PREFIX] must be given: {_NO_FILE}", hint=_INIT)
-    return Invocation(gathered.settings(source, destination), gathered.output()), gathered
+    filed = arguments.destination is None
+    reread = (lambda: _asked(arguments, environ)[0].settings) if filed else None
+    return Invocation(gathered.settings(source, destination), gathered.output(), reread=reread), gathered
 
 
 def _sync(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -168,13 +179,33 @@ def _ready(invocation: Invocation, environ: Mapping[str, str]) -> Iterator[_Read
 
 
 def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered, source, destination = _meant(arguments, environ)
+    gathered, source, destination = _of_journal(arguments, environ)
     stdout.need()
 
     from asyncmirror.cli import logs, status  # noqa: PLC0415  lazily: see above
 
     logs.configure(gathered.output().log_level, logs.Redactor(environ))
     return status.run(gathered, source, destination)
+
+
+def _ctl(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from asyncmirror.cli import ctl, logs  # noqa: PLC0415  lazily: see above
+
+    order = ctl.place(arguments)
+    gathered, source, destination = _of_journal(arguments, environ)
+    stdout.need()
+    logs.configure(gathered.output().log_level, logs.Redactor(environ))
+    return ctl.run(order, gathered, source, destination)
+
+
+def _top(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    gathered, source, destination = _of_journal(arguments, environ)
+
+    from asyncmirror.cli import logs, running, screen, top  # noqa: PLC0415  lazily: see above
+
+    output = gathered.output()
+    logs.configure(output.log_level, logs.Redactor(environ))
+    return top.run(running.find(gathered, source, destination), screen.choose(output, environ))
 
 
 def _located(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Gathered, str | None, str]:
@@ -285,6 +316,8 @@ _RUNS: Mapping[str, _Run] = {
     "sync": _sync,
     "plan": _plan,
     "status": _status,
+    "ctl": _ctl,
+    "top": _top,
     "doctor": _doctor,
     "verify": _verify,
     "adopt": _adopt,

@@ -21,6 +21,7 @@ from asyncmirror.text import show_line, show_name
 _SLOWEST = 5
 _FIXED_LINES = 13
 """Lines that are always there; what the terminal has beyond them is for the files."""
+_PAUSED = "paused: no request begins until asyncmirror ctl resume"
 _WIDE = 70
 """Columns from which a file's line also tells its bytes."""
 
@@ -33,7 +34,7 @@ def picture(state: State, progress: Progress, pace: Pace, width: int, height: in
         _speeds(progress, pace),
         _way(progress, pace, width) if state.waiting is None else _waiting(state.waiting),
     ]
-    if asks := throttled(progress.flight):
+    if asks := _PAUSED if progress.paused else throttled(progress.flight):
         parts.append(Text(asks, style="yellow", no_wrap=True, overflow="ellipsis"))
     room = min(_SLOWEST, height - _FIXED_LINES)
     slowest = progress.slowest[:room] if room > 0 else ()

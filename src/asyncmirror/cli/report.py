@@ -71,7 +71,7 @@ def periodic(progress: Progress, pace: Pace) -> str:
         f"problems {problem_count(progress):,}",
         rates(pace.now),
         left(progress, pace),
-        throttled(progress.flight),
+        "paused" if progress.paused else throttled(progress.flight),
     )
     return "; ".join(filter(None, said))
 

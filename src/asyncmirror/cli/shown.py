@@ -41,22 +41,25 @@ class Shown(Tap):
 
     def say(self, text: str) -> None:
         """Say one thing at once."""
-        self._screen.say(text)
+        with contextlib.suppress(OSError):
+            self._screen.say(text)
 
     def stopping(self, *, at_once: bool) -> None:
         """Say so, or leave the terminal as it was: the next signal kills."""
         if at_once:
-            self._screen.close()
+            with contextlib.suppress(OSError):
+                self._screen.close()
         elif self.state.waiting is None:
-            self._screen.say("stopping: finishing what is in flight; again to stop at once")
+            self.say("stopping: finishing what is in flight; again to stop at once")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Show what came of it."""
-        self._screen.close()
-        if error is None:
-            self._screen.end(self.state)
+        with contextlib.suppress(OSError):
+            self._screen.close()
+            if error is None:
+                self._screen.end(self.state)
 
 
 class Listing(Tap):

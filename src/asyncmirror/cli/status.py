@@ -13,15 +13,18 @@ from asyncmirror.cli import read, stdout
 from asyncmirror.cli.fold import PROBLEMS_KEPT
 from asyncmirror.cli.gather import Gathered
 from asyncmirror.cli.json_lines import dump
-from asyncmirror.cli.report import duration, problem, table
-from asyncmirror.engine.journals import belongs, default_journal
-from asyncmirror.engine.status import Status, read_status
+from asyncmirror.cli.report import duration, periodic, problem, table
+from asyncmirror.engine.journals import belongs, default_journal, running
+from asyncmirror.engine.status import Live, Status, read_status
 from asyncmirror.errors import UsageError
 from asyncmirror.events import Settled
 from asyncmirror.model import PROBLEMS
+from asyncmirror.rates import Pace
 from asyncmirror.settings import Connection, Destination
 from asyncmirror.sizes import format_size
 from asyncmirror.text import decode, show_line, show_name
+
+_GAUGES = ("running", "scanning", "scanned", "scanned_bytes", "queued", "queued_bytes", "bytes_sent", "requests", "seconds")
 
 
 def run(gathered: Gathered, source: str | None, destination: str | None) -> int:
@@ -31,8 +34,17 @@ def run(gathered: Gathered, source: str | None, destination: str | None) -> int:
         UsageError: It is not told which journal is meant, or there is none.
         JournalError: It can't be read.
     """
-    journal = locate(gathered, source, destination)
-    if gathered.output().json:
+    return show(locate(gathered, source, destination), json=gathered.output().json)
+
+
+def show(journal: Path, *, json: bool) -> int:
+    """The same of a journal.
+
+    Raises:
+        UsageError: There is none.
+        JournalError: It can't be read.
+    """
+    if json:
         text = dump(to_json(read_status(journal)))
     else:
         text = "".join(line + "\n" for line in lines(read_status(journal, PROBLEMS_KEPT))).encode("utf-8")
@@ -40,7 +52,7 @@ def run(gathered: Gathered, source: str | None, destination: str | None) -> int:
 
 
 def locate(gathered: Gathered, source: str | None, destination: str | None) -> Path:
-    """The journal that is meant: the one named, or the one that `sync` makes for this source and destination.
+    """The journal that is meant: the one named, the one that `sync` makes of source and destination, or the only one in use.
 
     Raises:
         UsageError: Neither is told, or only half of it.
@@ -48,6 +60,8 @@ def locate(gathered: Gathered, source: str | None, destination: str | None) -> P
     named = gathered.sections.get("settings", {}).get("journal")
     if source is None and isinstance(named, Path):
         return named
+    if source is None and destination is None and len(used := running()) == 1:
+        return used[0][0]
     if source is None or destination is None:
         raise UsageError("SOURCE and s3://BUCKET[/PREFIX] must be given, or else --journal FILE")
     if isinstance(named, Path):
@@ -71,11 +85,29 @@ def to_json(status: Status) -> dict[str, object]:
             for outcome, count in sorted(status.counts.items())
         },
         "unproven": status.unproven,
+        "live": status.live and live(status.live),
         "uploads": [{**upload._asdict(), "path": decode(upload.path)} for upload in status.uploads],
         "problems": [
             {"path": decode(trouble.path), "outcome": trouble.outcome.name.lower(), "reason": trouble.reason}
             for trouble in status.troubles
         ],
+    }
+
+
+def live(found: Live) -> dict[str, object]:
+    """What is live, as the JSON object has it."""
+    progress = found.progress
+    return {
+        "paused_since": found.paused,
+        "tuning": dict(found.knobs),
+        **{name: getattr(progress, name) for name in _GAUGES},
+        "settled": {
+            outcome.name.lower(): {"count": count, "bytes": progress.settled_bytes.get(outcome, 0)}
+            for outcome, count in sorted(progress.settled.items())
+            if count
+        },
+        "flight": progress.flight._asdict(),
+        "slowest": [{**transfer._asdict(), "path": decode(transfer.path)} for transfer in progress.slowest],
     }
 
 
@@ -86,6 +118,8 @@ def lines(status: Status) -> Iterator[str]:
     yield f"endpoint     {show_line(status.endpoint) or 'AWS'}"
     yield f"journal      {show_line(status.journal)}"
     yield f"last run     {_last_run(status)}"
+    if status.live is not None:
+        yield from map(show_line, _live_lines(status.live))
     yield ""
     yield from (line.text for line in table(status.counts, status.sizes))
     if status.unproven:
@@ -120,6 +154,15 @@ def _last_run(status: Status) -> str:
         return f"{began}, stopped after {after}, before its end: the same command goes on from there"
     ended = f"{began}, ended after {duration(last.ended - last.started)}"
     return f"{ended} with exit code {code}" if isinstance(code, int) else ended
+
+
+def _live_lines(found: Live) -> Iterator[str]:
+    progress = found.progress
+    if found.paused is not None:
+        yield f"paused       since {_moment(found.paused)}: no request begins; asyncmirror ctl resume goes on"
+    if progress.running or progress.seconds:
+        yield f"{'this run' if progress.running else 'run before':<13}{periodic(progress, Pace().observe(progress))}"
+    yield f"tuning       {', '.join(f'{name} {value}' for name, value in found.knobs.items())}"
 
 
 def _moment(seconds: float) -> str:

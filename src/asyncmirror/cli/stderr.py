@@ -21,6 +21,17 @@ def write(lines: Iterable[str]) -> None:
             sys.stderr.flush()
 
 
+def settle() -> None:
+    """Have the rest written, or forgotten where nobody can read it: Python would end with an exit code of its own."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stderr.fileno())
+        os.close(null)
+
+
 def complain(text: str) -> None:
     """Tell of an error in one line, escaped and without credentials."""
     from asyncmirror.cli.logs import Redactor  # noqa: PLC0415  logging is slow to import, and most commands end well

@@ -18,7 +18,7 @@ from asyncmirror.cli.report import moment, periodic, problem
 from asyncmirror.cli.tap import Tap
 from asyncmirror.cli.text import show_name
 from asyncmirror.errors import AsyncmirrorError
-from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary, Unchanged, Waiting
+from asyncmirror.events import Event, Notice, Progress, Settled, Started, Steered, Summary, Unchanged, Waiting
 
 _log = logging.getLogger(STORY)
 _MOST = 1_000
@@ -48,6 +48,8 @@ class Story(Tap):
                 pass
             case Notice(text):
                 _tell(logging.WARNING, text, {"event": "notice"})
+            case Steered():
+                _tell(logging.INFO, event.text, {"event": "steered", **event._asdict()})
             case Started():
                 self._begin(event)
             case Summary():

@@ -2,26 +2,30 @@
 
 Owns the event loop, what SIGINT and SIGTERM mean, and the exit code. A mirror that is watched has runs until a signal ends it.
 The first signal drains: what is in flight is finished. The second stops at once. After it the signals have their usual effect
-again, so that a third kills; the journal is safe in every case. Knows the engine only through `Mirroring`, those who follow it
-as `Tap`s, and no terminal.
+again, so that a third kills; the journal is safe in every case. SIGHUP has the mirror file read again (`cli.obey`), and ends
+nothing: a terminal that goes away, as when a connection breaks, is no reason to end a run that goes well. Knows the engine only
+through `Mirroring`, those who follow it as `Tap`s, and no terminal.
 """
 
 import asyncio
 import contextlib
 import gc
+import itertools
 import signal
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import uvloop
 
+from asyncmirror.cli.fold import State
 from asyncmirror.cli.gather import Invocation
 from asyncmirror.cli.json_lines import JsonLines
+from asyncmirror.cli.obey import Obeying
 from asyncmirror.cli.screen import Screen
 from asyncmirror.cli.shown import Listing, Shown
 from asyncmirror.cli.stderr import complain
 from asyncmirror.cli.tap import Mirroring, Tap
-from asyncmirror.events import Summary
+from asyncmirror.events import Event, Summary
 from asyncmirror.settings import Settings
 
 _STDOUT = 1
@@ -58,19 +62,23 @@ class _Sync:
         self._opener = opener
         self._mirror: Mirroring | None = None
         self._signal: signal.Signals | None = None
+        self._task: asyncio.Task[object] | None = None
+        self._at_once = False
         self._shown = Shown(screen)
         self._json = JsonLines(_STDOUT, self._on_output_lost) if output.json else None
         listing = (settings.dry_run or not settings.send) and not (output.json or output.quiet)
+        self._obeying = Obeying(self, settings, invocation.reread, output.log_level)
         # The screen stands last and so is left first: others may take their time over their last word.
-        self._taps = (*taps, *([Listing()] if listing else []), *([self._json] if self._json else []), self._shown)
+        ours = [Listing()] if listing else [], [self._json] if self._json else [], [self._obeying, self._shown]
+        self._taps: tuple[Tap, ...] = (*taps, *itertools.chain(*ours))
 
     async def run(self) -> int:
         """The whole of it."""
-        task = asyncio.current_task()
-        assert task is not None
+        self._task = asyncio.current_task()
         loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self._obeying.hung_up)
         for each in _SIGNALS:
-            loop.add_signal_handler(each, self._on_signal, each, task)
+            loop.add_signal_handler(each, self._on_signal, each)
         try:
             async with AsyncExitStack() as following:
                 for tap in self._taps:
@@ -86,20 +94,44 @@ class _Sync:
                 raise
             return _STOPPED_BY + self._signal
         finally:
-            for each in _SIGNALS:
+            for each in (*_SIGNALS, signal.SIGHUP):
                 loop.remove_signal_handler(each)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the last word is still to be said
         return self._finish()
 
-    def _on_signal(self, number: signal.Signals, task: asyncio.Task[object]) -> None:
+    @property
+    def state(self) -> State:
+        """What is known so far."""
+        return self._shown.state
+
+    @property
+    def ending(self) -> str:
+        """Whether it was told to end, and how: ``no``, ``drain`` or ``stop``."""
+        return "stop" if self._at_once else "no" if self._signal is None else "drain"
+
+    def end(self, *, at_once: bool) -> None:
+        """Do as SIGINT would, or two of them."""
+        if self._signal is None:
+            self._on_signal(signal.SIGINT)
+        if at_once and not self._at_once:
+            self._on_signal(signal.SIGINT)
+
+    def tell(self, event: Event) -> Iterator[Awaitable[None]]:
+        """Tell all who follow; gives what some of them still have to do."""
+        yield from filter(None, [tap.tell(event) for tap in self._taps])
+
+    def _on_signal(self, number: signal.Signals) -> None:
         if self._signal is None:
             self._signal = number
             if self._mirror is None:
-                task.cancel()  # nothing is in flight yet
+                assert self._task is not None
+                self._task.cancel()  # nothing is in flight yet
             else:
                 self._mirror.drain()
                 for tap in self._taps:
                     tap.stopping(at_once=False)
             return
+        self._at_once = True
         for tap in self._taps:
             tap.stopping(at_once=True)
         loop = asyncio.get_running_loop()

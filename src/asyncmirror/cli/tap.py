@@ -11,8 +11,10 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import ClassVar, Protocol, Self, TypeVar
 
+from asyncmirror.engine.control import Control
 from asyncmirror.events import Event, Progress
 from asyncmirror.plan.schedule import Schedule
+from asyncmirror.settings import Tuning
 
 T = TypeVar("T")
 
@@ -42,6 +44,33 @@ class Mirroring(Protocol):
 
     def ask(self, question: Callable[[sqlite3.Connection], T]) -> Future[T]:
         """Have the journal answer a question, from any thread, while the mirror is open."""
+        ...
+
+    @property
+    def control(self) -> Control:
+        """What it can be asked and told over its socket."""
+        ...
+
+    @property
+    def tuning(self) -> Tuning:
+        """The tuning in force."""
+        ...
+
+    def steer(self, tuning: Tuning) -> None:
+        """Go by another."""
+        ...
+
+    @property
+    def paused(self) -> bool:
+        """Whether requests are held back."""
+        ...
+
+    def pause(self) -> None:
+        """Begin no request."""
+        ...
+
+    def resume(self) -> None:
+        """Go on."""
         ...
 
 

@@ -9,9 +9,11 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from asyncmirror.events import Flight, Progress, Transfer
+from asyncmirror.events import Flight, Progress, Transfer, Waiting
 from asyncmirror.model import Outcome
 
+_END_OF_TIME = 1 << 37
+"""Seconds since the epoch that a clock can't have reached."""
 _MOST = 1 << 63
 """SQLite's largest integer, and one."""
 
@@ -24,6 +26,7 @@ def to_plain(progress: Progress) -> dict[str, object]:
         "settled_bytes": _by_number(progress.settled_bytes),
         "slowest": [[os.fsdecode(path), *rest] for path, *rest in progress.slowest],
         "flight": progress.flight._asdict(),
+        "waiting": progress.waiting,
     }
 
 
@@ -41,7 +44,20 @@ def from_plain(found: object) -> Progress:
     slowest = tuple(map(_transfer, listed(told.get("slowest", []))))
     flight = Flight._make(_numbers(Flight(), mapping(told.get("flight", {}))))
     progress = Progress._make(_numbers(Progress(), told))
-    return progress._replace(settled=settled, settled_bytes=sizes, slowest=slowest, flight=flight)
+    waiting = waiting_from(told.get("waiting"))
+    return progress._replace(settled=settled, settled_bytes=sizes, slowest=slowest, flight=flight, waiting=waiting)
+
+
+def waiting_from(found: object) -> Waiting | None:
+    """What is waited for, as JSON has it.
+
+    Raises:
+        ValueError, TypeError: It is something else.
+    """
+    if found is None:
+        return None
+    until, why = listed(found)
+    return Waiting(moment(until), text(why))
 
 
 def mapping(value: object) -> Mapping[str, object]:
@@ -69,6 +85,13 @@ def number(value: object) -> int:
     """A number of entries or bytes."""
     if not isinstance(value, int) or abs(value) >= _MOST:
         raise TypeError(f"{value!r} is no number of entries or bytes")
+    return value
+
+
+def moment(value: object) -> float:
+    """A time, in seconds since the epoch."""
+    if not isinstance(value, int | float) or not 0 <= value < _END_OF_TIME:
+        raise TypeError(f"{value!r} is no time")
     return value
 
 

@@ -9,6 +9,7 @@ import os
 import re
 from pathlib import Path
 
+from asyncmirror.journal.lock import Holder, holder
 from asyncmirror.journal.writer import Belongs
 from asyncmirror.settings import Connection, Destination
 from asyncmirror.source.filesystem import is_local, kind
@@ -33,6 +34,12 @@ def default_journal(of: Belongs) -> Path:
 def journals_of(destination: Destination) -> list[Path]:
     """The journals kept where nobody said where that have the name of this destination; another store's may be among them."""
     return sorted(_base().glob(f"*--{_told(str(destination))}-{'[0-9a-f]' * 12}.sqlite"))
+
+
+def running() -> list[tuple[Path, Holder]]:
+    """The journals kept where nobody said where that a process has at this moment, and which."""
+    found = ((lock.with_suffix(""), holder(lock.with_suffix(""))) for lock in sorted(_base().glob("*.sqlite.lock")))
+    return [(journal, process) for journal, process in found if process is not None]
 
 
 def _base() -> Path:

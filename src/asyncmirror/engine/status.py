@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from asyncmirror.engine.asking import ask
 from asyncmirror.engine.gauges import from_plain as gauges_from_plain
-from asyncmirror.engine.gauges import listed, mapping, number, text
+from asyncmirror.engine.gauges import listed, mapping, moment, number, text
 from asyncmirror.engine.gauges import to_plain as gauges_to_plain
 from asyncmirror.errors import JournalError, UsageError
 from asyncmirror.events import Progress
@@ -23,9 +23,6 @@ from asyncmirror.journal import queries
 from asyncmirror.journal.lock import Holder, Lock, holder
 from asyncmirror.journal.schema import check_header, connect, translate, translate_damage
 from asyncmirror.model import Outcome
-
-_END_OF_TIME = 1 << 37
-"""Seconds since the epoch that a clock can't have reached."""
 
 
 class Upload(NamedTuple):
@@ -114,7 +111,7 @@ def _run(row: Sequence[object]) -> Run:
         summary = _loads(summary)
     if not isinstance(summary, Mapping | None):
         raise TypeError("the summary of a run is an object")
-    times = _moment(started), None if ended is None else _moment(ended)
+    times = moment(started), None if ended is None else moment(ended)
     return Run(*times, text(host), number(pid), text(version), summary)
 
 
@@ -126,12 +123,6 @@ def _loads(told: str) -> object:
         return json.loads(told)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-
-
-def _moment(value: object) -> float:
-    if not isinstance(value, int | float) or not 0 <= value < _END_OF_TIME:
-        raise TypeError(f"{value!r} is no time")
-    return value
 
 
 def read_status(journal: Path, most: int | None = None) -> Status:
@@ -219,4 +210,4 @@ def from_plain(found: object) -> Status:
 def _live(told: Mapping[str, object]) -> Live:
     knobs = {name: text(value) for name, value in mapping(told["knobs"]).items()}
     paused = told["paused"]
-    return Live(gauges_from_plain(told["progress"]), knobs, None if paused is None else _moment(paused))
+    return Live(gauges_from_plain(told["progress"]), knobs, None if paused is None else moment(paused))

@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
-from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary, Unchanged, Waiting
+from asyncmirror.events import Event, Notice, Progress, Settled, Started, Steered, Summary, Unchanged, Waiting
 from asyncmirror.model import PROBLEMS, Outcome
 from asyncmirror.rates import Pace
 
@@ -162,8 +162,8 @@ def fold(picture: Picture, event: Event, now: float) -> Picture:
                 waiting=None,
                 error="",
             )
-        case Notice(text=text):
-            return picture._replace(notices=(*picture.notices, Said(now, text))[-NOTICES_KEPT:])
+        case Notice() | Steered():
+            return picture._replace(notices=(*picture.notices, Said(now, event.text))[-NOTICES_KEPT:])
         case Settled(outcome=outcome) if outcome in PROBLEMS:
             return picture._replace(problems=(*picture.problems, event)[-PROBLEMS_KEPT:])
         case Summary():
