@@ -5,6 +5,7 @@ a reading of the gauges at one moment, for screens that refresh at their own pac
 """
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import NamedTuple, TypeAlias
 
 from asyncmirror.model import Outcome
@@ -61,6 +62,33 @@ class Unchanged(NamedTuple):
     files: tuple[tuple[bytes, int], ...]
 
 
+class Fate(Enum):
+    """What became of an object whose file is gone, where deletion was asked for."""
+
+    DELETED = "deleted"  # the store confirmed it, or had it no more
+    PLANNED = "planned"  # a dry run: it would be deleted
+    LEFT = "left"  # it is another object than was confirmed: not ours to delete
+    FAILED = "failed"  # the store would not delete it, or could not be asked about it
+
+
+class Deletion(NamedTuple):
+    """One object met its fate. `size` in bytes; `path` is empty where the journal does not know it; `reason` says why."""
+
+    path: bytes
+    key: str
+    size: int
+    fate: Fate
+    reason: str = ""
+
+
+class Deletions(NamedTuple):
+    """What a deletion came to: objects and bytes per fate, and why nothing was deleted where nothing could be."""
+
+    counts: Mapping[Fate, int] = {}
+    sizes: Mapping[Fate, int] = {}
+    refusal: str = ""
+
+
 class Summary(NamedTuple):
     """The run is over. Bytes as in `--json`'s summary: `bytes_sent` counts bodies put on the wire in this run."""
 
@@ -73,6 +101,7 @@ class Summary(NamedTuple):
     exit_code: int
     stopped: bool = False
     error: str = ""
+    deletions: Deletions | None = None  # None: not asked for
 
 
 class Waiting(NamedTuple):
@@ -85,7 +114,7 @@ class Waiting(NamedTuple):
     why: str = ""
 
 
-Event: TypeAlias = Started | Notice | Steered | Settled | Unchanged | Summary | Waiting
+Event: TypeAlias = Started | Notice | Steered | Settled | Unchanged | Deletion | Summary | Waiting
 
 
 class Transfer(NamedTuple):

@@ -189,6 +189,24 @@ class Tuning:
 
 
 @dataclass(frozen=True, slots=True)
+class MaxDelete:
+    """How many objects a run may delete: so many, or so great a part (0 to 1) of those on record, whichever is more."""
+
+    count: int = 100
+    share: float = 0.1
+
+    def allows(self, objects: int) -> int:
+        """How many may go where so many are on record."""
+        return max(self.count, int(objects * self.share))
+
+    def __str__(self) -> str:
+        """As the command line has it."""
+        return " or ".join(
+            [f"{self.share * 100:g}%"] * bool(self.share) + [f"{self.count:,}"] * bool(self.count or not self.share)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """One run of `sync`: what, where to, and how."""
 
@@ -216,6 +234,18 @@ class Settings:
     allow_secrets: tuple[str, ...] = ()  # patterns of `plan.filters`: files that somebody has looked at
     public: bool = False  # the bucket is public, whatever the store says
     drop_cache: bool = False  # let the kernel forget the pages of large files once they are read
+    delete: bool = False  # objects whose file is gone are deleted
+    delete_unknown: bool = False  # and those that the journal does not know and the source has no file for
+    max_delete: MaxDelete = MaxDelete()
+
+    def __post_init__(self) -> None:
+        if self.delete_unknown and not self.delete:
+            raise UsageError("--delete-unknown says more than --delete, and is nothing without it", hint="give both")
+        if self.delete and (self.subdirs or self.only_failed or not self.send):
+            raise UsageError(
+                "--delete needs a look at the whole source, and this run is of a part of it",
+                hint="leave --delete out, or --subdir, or the release that is named",
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from asyncmirror.cli import gather
+from asyncmirror.cli.command_options import DELETE
 from asyncmirror.cli.gather import Invocation, Output
 from asyncmirror.cli.main import parser
 from asyncmirror.cli.options import OPTIONS, Option
@@ -141,6 +142,7 @@ def test_every_field_of_the_settings_can_be_given() -> None:
     elsewhere = {f"settings.{name}" for name in ("source", "destination", "connection", "objects", "tuning")}
     elsewhere |= {"settings.send", "settings.trust_size", "settings.only_failed"}  # of other commands
     elsewhere |= {"settings.within"}  # of a mirror file
+    elsewhere |= {option.field for option in DELETE}
     assert wanted - elsewhere == fields
 
 

@@ -7,10 +7,10 @@ batch is a run of its own; what is in the file is `formats.batch_json`'s.
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asyncmirror.cli import stderr
 from asyncmirror.cli.gather import Gathered, Invocation
@@ -45,9 +45,7 @@ def run(gathered: Gathered, invocation: Invocation, sync: Callable[[Invocation],
         OutputError: The file can't be written.
         AsyncmirrorError: A run could not begin, or could not go on.
     """
-    asked = gathered.sections["batches"]
-    if "file" not in asked:
-        raise UsageError("--max-batches belongs to --batches FILE")
+    asked = _asked(gathered, invocation)
     queue = _Queue(asked["file"])
     source = invocation.settings.source
     roots = (source, Path(os.path.realpath(source)), *gathered.sections.get("mirror", {}).get("roots", ()))
@@ -79,6 +77,16 @@ def run(gathered: Gathered, invocation: Invocation, sync: Callable[[Invocation],
         site.work_off(Batches(of, of, "", None, completed, of - completed))
     say(f"{len(queue.pending):,} batches are queued")
     return worst
+
+
+def _asked(gathered: Gathered, invocation: Invocation) -> Mapping[str, Any]:
+    """What was given of batches."""
+    asked = gathered.sections["batches"]
+    if "file" not in asked:
+        raise UsageError("--max-batches belongs to --batches FILE")
+    if invocation.settings.delete:
+        raise UsageError("--delete needs a look at the whole source, and a batch is a part of it", hint="leave one of them out")
+    return asked
 
 
 def _part(invocation: Invocation, below: Sequence[bytes]) -> Invocation:

@@ -40,6 +40,27 @@ WATCH: tuple[Option, ...] = (
 )
 """Only `sync` knows it."""
 
+DELETE: tuple[Option, ...] = (
+    Option(
+        ("--delete",), "settings.delete", read.switch, "", "delete objects whose file is gone, after a whole scan without error"
+    ),
+    Option(
+        ("--max-delete",),
+        "settings.max_delete",
+        read.max_delete,
+        "N|P%",
+        "delete nothing if it would be more, or a greater part of what is on record (default: a tenth, or 100)",
+    ),
+    Option(
+        ("--delete-unknown",),
+        "settings.delete_unknown",
+        read.switch,
+        "",
+        "and objects below the prefix that neither the journal nor the source knows",
+    ),
+)
+"""Only `sync` knows them."""
+
 VERIFY: tuple[Option, ...] = (
     Option(("--deep",), "verify.deep", read.switch, "", "read the source again and compare it with the checksums on record"),
     Option(("--download",), "verify.download", read.switch, "", "read the objects too and compare them in the same way"),

@@ -12,6 +12,7 @@ from asyncmirror.cli.command_options import (
     BATCH,
     BATCHES,
     CONFIG,
+    DELETE,
     EXPORT,
     FIND,
     MIRROR,
@@ -107,7 +108,7 @@ COMMANDS: tuple[Command, ...] = (
             Place("source", "SOURCE", "the directory to mirror; it is only read. Or a release of the mirror file", "?"),
             Place("destination", _URL, "where to", "?"),
         ),
-        {**OPTIONS, **_FILE, "batches": BATCHES, "watch": WATCH},
+        {**OPTIONS, "deletion": DELETE, **_FILE, "batches": BATCHES, "watch": WATCH},
         _EVERY_FLAG,
     ),
     Command(

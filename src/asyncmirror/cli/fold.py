@@ -6,12 +6,14 @@ summary already and are not kept a second time; how fast it is, is `rates`'. Kno
 
 from typing import NamedTuple
 
-from asyncmirror.events import Event, Notice, Settled, Started, Steered, Summary, Unchanged, Waiting
+from asyncmirror.events import Deletion, Event, Fate, Notice, Settled, Started, Steered, Summary, Unchanged, Waiting
 from asyncmirror.model import PROBLEMS
 from asyncmirror.rates import Pace, Rate, average, remaining
 
-__all__ = ["PROBLEMS", "PROBLEMS_KEPT", "Pace", "Rate", "State", "average", "fold", "remaining"]
+__all__ = ["PROBLEMS", "PROBLEMS_KEPT", "UNDELETED", "Pace", "Rate", "State", "average", "fold", "remaining"]
 
+UNDELETED = frozenset({Fate.FAILED, Fate.LEFT})
+"""Fates that a person should look at."""
 PROBLEMS_KEPT = 20
 """So many are shown at the end. The others are in the journal: memory must not grow with the tree."""
 NOTICES_KEPT = 100
@@ -19,7 +21,7 @@ NOTICES_KEPT = 100
 
 
 class State(NamedTuple):
-    """What is known so far. `problems` are the first ones of this run, `problem_count` is of all.
+    """What is known so far. `problems` and `undeleted` are the first ones of this run, `problem_count` is of all.
 
     `notices` are the last ones of all runs; before them there were as many as are `forgotten`. `summary` is the last run's.
     `waiting`: no run goes on.
@@ -32,6 +34,7 @@ class State(NamedTuple):
     summary: Summary | None = None
     waiting: Waiting | None = None
     forgotten: int = 0
+    undeleted: tuple[Deletion, ...] = ()
 
     @property
     def notice_count(self) -> int:
@@ -47,17 +50,27 @@ class State(NamedTuple):
 def fold(state: State, event: Event) -> State:
     """The state after an event."""
     match event:
-        case Settled(outcome=outcome) if outcome in PROBLEMS:
-            kept = state.problems if len(state.problems) >= PROBLEMS_KEPT else (*state.problems, event)
-            return state._replace(problems=kept, problem_count=state.problem_count + 1)
+        case Settled() | Deletion():
+            return _kept(state, event)
         case Notice() | Steered():
             kept_notices = (*state.notices, event.text)[-NOTICES_KEPT:]
             return state._replace(notices=kept_notices, forgotten=state.notice_count + 1 - len(kept_notices))
         case Started():
-            return state._replace(started=event, problems=(), problem_count=0, waiting=None)
+            return state._replace(started=event, problems=(), problem_count=0, undeleted=(), waiting=None)
         case Summary():
             return state._replace(summary=event)
         case Waiting():
             return state._replace(waiting=event)
-        case Settled() | Unchanged():
+        case Unchanged():
             return state
+
+
+def _kept(state: State, event: Settled | Deletion) -> State:
+    """The state after an event that a person may have to look at."""
+    if isinstance(event, Deletion):
+        few = len(state.undeleted) < PROBLEMS_KEPT
+        return state._replace(undeleted=(*state.undeleted, event)) if few and event.fate in UNDELETED else state
+    if event.outcome not in PROBLEMS:
+        return state
+    kept = state.problems if len(state.problems) >= PROBLEMS_KEPT else (*state.problems, event)
+    return state._replace(problems=kept, problem_count=state.problem_count + 1)

@@ -16,7 +16,20 @@ from typing import ClassVar
 import orjson
 
 from asyncmirror.cli.tap import Tap
-from asyncmirror.events import Event, Notice, Progress, Settled, Started, Steered, Summary, Unchanged, Waiting
+from asyncmirror.events import (
+    Deletion,
+    Deletions,
+    Event,
+    Fate,
+    Notice,
+    Progress,
+    Settled,
+    Started,
+    Steered,
+    Summary,
+    Unchanged,
+    Waiting,
+)
 from asyncmirror.model import Outcome
 from asyncmirror.plan import keys
 from asyncmirror.text import decode
@@ -50,6 +63,8 @@ def lines(event: Event) -> Iterator[bytes]:
             parent = decode(directory) + "/" if directory else ""
             for name, size in files:
                 yield _object(parent + decode(name), prefix + keys.encode(name), "unchanged", size, "")
+        case Deletion():
+            yield dump(_deletion(event))
         case Notice(text):
             yield dump({"event": "notice", "text": text})
         case Steered():
@@ -69,6 +84,12 @@ def _object(path: str, key: str, outcome: str, size: int, reason: str) -> bytes:
     return dump(line)
 
 
+def _deletion(event: Deletion) -> dict[str, object]:
+    line: dict[str, object] = {"event": "deletion", "path": decode(event.path), "key": event.key}
+    line |= {"size": event.size, "fate": event.fate.value}
+    return {**line, "reason": event.reason} if event.reason else line
+
+
 def summary(event: Summary) -> dict[str, object]:
     """The summary's keys, in their order."""
     counts = {_OUTCOMES[outcome]: count for outcome, count in event.counts.items()}
@@ -80,7 +101,15 @@ def summary(event: Summary) -> dict[str, object]:
         "requests": event.requests,
         "seconds": round(event.seconds, 3),
         "exit_code": event.exit_code,
+        **({} if event.deletions is None else _deletions(event.deletions)),
     }
+
+
+def _deletions(deletions: Deletions) -> dict[str, object]:
+    """The summary's keys where deletion was asked for."""
+    told: dict[str, object] = {fate.value: deletions.counts.get(fate, 0) for fate in Fate}
+    told["bytes_deleted"] = deletions.sizes.get(Fate.DELETED, 0)
+    return {"deletions": {**told, "refusal": deletions.refusal}}
 
 
 def dump(line: Mapping[str, object]) -> bytes:

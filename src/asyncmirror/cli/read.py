@@ -20,7 +20,7 @@ from asyncmirror.model import Algorithm
 from asyncmirror.plan.filters import Filters
 from asyncmirror.plan.remap import Remaps
 from asyncmirror.plan.schedule import parse as parse_schedule
-from asyncmirror.settings import Remap, Rule, Secrets, Stubs, Symlinks, check_endpoint
+from asyncmirror.settings import MaxDelete, Remap, Rule, Secrets, Stubs, Symlinks, check_endpoint
 from asyncmirror.sizes import parse_size
 from asyncmirror.timetable import OFF, Timetable
 
@@ -33,6 +33,8 @@ _METADATA_LIMIT = 2048
 
 _DIGITS = 18
 """More than any count needs; Python refuses to read thousands of them."""
+
+_ALL = 100  # percent
 
 size = parse_size
 schedule = parse_schedule
@@ -81,6 +83,20 @@ def count(text: str) -> int:
     if not (digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS):
         raise UsageError(f"{text!r} is no whole number", hint="write digits only")
     return int(digits)
+
+
+def max_delete(text: str) -> MaxDelete:
+    """How many objects may be deleted: a number, or a percentage."""
+    number = text.strip()
+    if not number.endswith("%"):
+        return MaxDelete(count(number), 0)
+    try:
+        share = float(number.removesuffix("%"))
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= _ALL:
+        raise UsageError(f"{text!r} is no percentage", hint="write a number such as 500, or a part such as 5%")
+    return MaxDelete(0, share / _ALL)
 
 
 def depth(text: str) -> int | None:

@@ -9,12 +9,18 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from asyncmirror.cli.fold import State
-from asyncmirror.events import Flight, Progress, Settled, Summary
+from asyncmirror.events import Deletion, Deletions, Fate, Flight, Progress, Settled, Summary
 from asyncmirror.model import PROBLEMS, Outcome
 from asyncmirror.rates import Pace, Rate, average, remaining
 from asyncmirror.sizes import format_size
 from asyncmirror.text import show_line, show_name
 
+_FATES = {
+    Fate.DELETED: "deleted",
+    Fate.PLANNED: "would delete",
+    Fate.LEFT: "left",
+    Fate.FAILED: "failed to delete",
+}
 _MINUTE = 60
 _HOUR = 3600
 _DAY = 86400
@@ -85,6 +91,8 @@ def result(state: State) -> list[Line]:
     if summary is None or state.waiting is not None:
         return []
     lines = [*problems(state), *table(summary.counts, summary.bytes_by_outcome), Line(_sent(summary))]
+    if summary.deletions is not None:
+        lines.append(Line(_deleted(summary.deletions)))
     if summary.stopped:
         lines.append(Line("stopped before the end: the same command goes on from here", "head"))
     return lines
@@ -132,9 +140,24 @@ def _sent(summary: Summary) -> str:
     return f"sent {format_size(summary.bytes_sent)} in {duration(summary.seconds)}{speed}, {requests}"
 
 
+def _deleted(deletions: Deletions) -> str:
+    """What became of the objects whose files are gone."""
+    told = [
+        f"{_FATES[fate]} {count:,} objects ({format_size(deletions.sizes.get(fate, 0))})"
+        for fate in Fate
+        if (count := deletions.counts.get(fate, 0))
+    ]
+    return "; ".join(told) or "no object was deleted"
+
+
 def problems(state: State) -> list[Line]:
     """The first problems, each with its reason, and where the others are listed."""
     lines = [Line(problem(each), "problem") for each in state.problems]
+    lines += [Line(undeleted(each), "problem") for each in state.undeleted]
+    deletions = None if state.summary is None else state.summary.deletions
+    if deletions is not None and deletions.refusal:
+        some = "not all" if deletions.counts.get(Fate.DELETED) else "nothing"
+        lines.append(Line(f"{some} was deleted: {show_line(deletions.refusal)}", "problem"))
     more = state.problem_count - len(state.problems)
     if more:
         journal = shlex.quote(state.started.journal) if state.started else "JOURNAL"
@@ -146,3 +169,8 @@ def problem(event: Settled) -> str:
     """One entry that ended badly, in one line."""
     reason = f": {show_line(event.reason)}" if event.reason else ""
     return f"{event.outcome.name.lower()}: {show_name(event.path) or '.'}{reason}"
+
+
+def undeleted(event: Deletion) -> str:
+    """One object that was not deleted, in one line."""
+    return f"not deleted: {show_name(event.key.encode('utf-8', 'surrogateescape'))}: {show_line(event.reason)}"

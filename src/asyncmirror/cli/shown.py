@@ -13,7 +13,7 @@ from typing import ClassVar
 from asyncmirror.cli.fold import State, fold
 from asyncmirror.cli.screen import Screen
 from asyncmirror.cli.tap import Tap
-from asyncmirror.events import Event, Progress, Settled
+from asyncmirror.events import Deletion, Event, Fate, Progress, Settled
 from asyncmirror.model import Outcome
 from asyncmirror.rates import Pace
 from asyncmirror.text import show_name
@@ -69,3 +69,5 @@ class Listing(Tap):
         """Write it if it is one."""
         if isinstance(event, Settled) and event.outcome is Outcome.PENDING:
             sys.stdout.write(f"({event.reason}) {show_name(event.path)}\n")
+        elif isinstance(event, Deletion) and event.fate is Fate.PLANNED:
+            sys.stdout.write(f"(dry run: delete) {show_name(event.key.encode('utf-8', 'surrogateescape'))}\n")

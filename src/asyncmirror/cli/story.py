@@ -10,15 +10,15 @@ from types import TracebackType
 from typing import ClassVar
 
 import asyncmirror
-from asyncmirror.cli.fold import PROBLEMS, Pace
+from asyncmirror.cli.fold import PROBLEMS, UNDELETED, Pace
 from asyncmirror.cli.json_lines import summary
 from asyncmirror.cli.log_file import Form
 from asyncmirror.cli.logs import STORY
-from asyncmirror.cli.report import moment, periodic, problem
+from asyncmirror.cli.report import moment, periodic, problem, undeleted
 from asyncmirror.cli.tap import Tap
-from asyncmirror.cli.text import show_name
+from asyncmirror.cli.text import show_line, show_name
 from asyncmirror.errors import AsyncmirrorError
-from asyncmirror.events import Event, Notice, Progress, Settled, Started, Steered, Summary, Unchanged, Waiting
+from asyncmirror.events import Deletion, Event, Notice, Progress, Settled, Started, Steered, Summary, Unchanged, Waiting
 
 _log = logging.getLogger(STORY)
 _MOST = 1_000
@@ -34,15 +34,15 @@ class Story(Tap):
         self._form = form
         self._pace = Pace()
         self._seen: Progress | None = None
-        self._known: frozenset[Settled] = frozenset()  # problems of the run before
-        self._problems: set[Settled] = set()
+        self._known: frozenset[Settled | Deletion] = frozenset()  # problems of the run before
+        self._problems: set[Settled | Deletion] = set()
         self._untold = 0
 
     def tell(self, event: Event) -> None:
         """Log it, if it is worth a line."""
         match event:
-            case Settled(outcome=outcome):
-                if outcome in PROBLEMS:
+            case Settled() | Deletion():
+                if _is_problem(event):
                     self._problem(event)
             case Unchanged():
                 pass
@@ -64,13 +64,17 @@ class Story(Tap):
         told = {"event": "started", **event._asdict(), "version": asyncmirror.__version__}
         _tell(logging.INFO, f"begun: {event.source} to {event.destination}", told)
 
-    def _problem(self, event: Settled) -> None:
+    def _problem(self, event: Settled | Deletion) -> None:
         if len(self._problems) >= _MOST or event in self._problems:
             self._untold += 1
             return
         self._problems.add(event)
         if event in self._known:
             self._untold += 1
+            return
+        if isinstance(event, Deletion):
+            told = {"event": "deletion", "key": show_line(event.key), "fate": event.fate.value, "size": event.size}
+            _tell(logging.WARNING, undeleted(event), {**told, "reason": event.reason})
             return
         told = {"event": "problem", "path": show_name(event.path), "outcome": event.outcome.name.lower(), "size": event.size}
         _tell(logging.WARNING, problem(event), {**told, "reason": event.reason})
@@ -101,6 +105,10 @@ class Story(Tap):
         """Tell what ended the command; of an error that should not be, whoever catches it tells."""
         if isinstance(error, AsyncmirrorError):
             _tell(logging.ERROR, str(error), {"event": "error", "kind": type(error).__name__, "exit_code": error.exit_code})
+
+
+def _is_problem(event: Settled | Deletion) -> bool:
+    return event.fate in UNDELETED if isinstance(event, Deletion) else event.outcome in PROBLEMS
 
 
 def _tell(level: int, text: str, fields: Mapping[str, object]) -> None:

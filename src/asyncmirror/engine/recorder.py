@@ -82,6 +82,8 @@ class Recorder:
             return
         self._events.extend(events)
         self._changes.extend(changes)
+        if not (self._events or self._changes):
+            return
         self._idle.clear()
         if len(self._events) >= _MOST:
             self._flush()

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from asyncmirror.engine.probing import Probing
 from asyncmirror.engine.root import Root
 from asyncmirror.engine.stages import Stages
-from asyncmirror.engine.tally import Tally, summarize
+from asyncmirror.engine.tally import Tally, deletion_code, summarize, worst
 from asyncmirror.errors import AsyncmirrorError, JournalError, SourceGoneError
 from asyncmirror.events import Event, Progress, Summary
 from asyncmirror.journal.writer import Journal
@@ -159,10 +159,11 @@ class Run:
             exit_code=self._exit_code if fatal is None else fatal.exit_code,
             stopped=stages.stopped,
             error="" if fatal is None else str(fatal),
+            deletions=stages.deletions,
         )
 
     @property
     def _exit_code(self) -> int:
-        """The tally's; in a run that sends nothing, what is left to another one is not mirrored."""
+        """The tally's and the deletion's; in a run that sends nothing, what is left to another one is not mirrored."""
         left = not self._settings.send and self._tally.counts[Outcome.PENDING]
-        return self._tally.exit_code or (_LEFT if left else 0)
+        return worst(self._tally.exit_code, deletion_code(self._stages.deletions), _LEFT if left else 0)

@@ -7,7 +7,7 @@ error. Every task has a parent, every arrow is a bounded channel. What the stage
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,13 +16,14 @@ from asyncmirror.engine import orphans
 from asyncmirror.engine.adopting import adopting
 from asyncmirror.engine.channel import Channel
 from asyncmirror.engine.crew import Alone, Crew, several
+from asyncmirror.engine.deleting import Deleting
 from asyncmirror.engine.pardon import pardon
 from asyncmirror.engine.planner import Plan, Planner
 from asyncmirror.engine.probing import Probing
 from asyncmirror.engine.recorder import Recorder
 from asyncmirror.engine.workers import Workers
 from asyncmirror.errors import AsyncmirrorError, BucketError, SecretError, first
-from asyncmirror.events import Event, Progress, Settled
+from asyncmirror.events import Deletions, Event, Progress, Settled
 from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Outcome
 from asyncmirror.plan.filters import Filters
@@ -70,7 +71,10 @@ class Stages:
         self._outbox: Channel[Event] = Channel(_EVENTS)
         self._plans: Channel[Plan] = Channel(_PLANS)
         self._works: Channel[Work] = Channel(_WORKS)
-        self._recorder = Recorder(journal, self._outbox.offer, self.fail, self._halt)
+        self._recorder = Recorder(journal, self._tell if settings.delete else self._outbox.offer, self.fail, self._halt)
+        self._deleting: Deleting | None = None
+        if settings.delete:
+            self._deleting = Deleting(settings, filters, beneath, journal, store.store, self._recorder, self._outbox.room)
         self._filters = filters
         self._planner = Planner(settings, filters, journal, beneath)
         self._guard = Guard(settings, store.store, self._recorder.notice)
@@ -97,6 +101,8 @@ class Stages:
                 group.create_task(self._scan())
                 group.create_task(self._distribute())
                 group.create_task(self._workers.run())
+            if self._deleting is not None:
+                await self._deleting.run()
             if not (self.stopped or self._settings.dry_run):
                 await self._recorder.finish()
                 if not (self._settings.subdirs or self._settings.only_failed):
@@ -131,7 +137,7 @@ class Stages:
 
     def drain(self) -> None:
         """Begin nothing new, finish the requests in flight, then end."""
-        self.stopped = True
+        self._end()
         self._crew.drain()
         self._walker.stop()
         self._plans.close()
@@ -141,7 +147,7 @@ class Stages:
 
     def stop(self) -> None:
         """End at once; what is recorded by now is still written and told."""
-        self.stopped = True
+        self._end()
         if self._task is not None:
             self._task.cancel()
 
@@ -164,6 +170,11 @@ class Stages:
         )
 
     @property
+    def deletions(self) -> Deletions | None:
+        """What was deleted; None where that was not asked for."""
+        return None if self._deleting is None else self._deleting.result()
+
+    @property
     def requests(self) -> int:
         """Requests sent so far."""
         return self._crew.requests + self._probing.requests
@@ -184,6 +195,17 @@ class Stages:
             return
         async with several(self._settings, self._store.limited, self._recorder, self.fail) as crew:
             yield crew
+
+    def _end(self) -> None:
+        self.stopped = True
+        if self._deleting is not None:
+            self._deleting.stop()
+
+    def _tell(self, events: Iterable[Event]) -> None:
+        """Pass events on, with a look at them: whether anything may be deleted depends on how the run went."""
+        if self._deleting is not None:
+            self._deleting.watch(events)
+        self._outbox.offer(events)
 
     def _emit(self, listing: Listing) -> None:
         """In a scan thread: plan a listing, and wait while too many plans are ahead."""

@@ -6,7 +6,7 @@ Owns the counts per outcome, what exit code they come to, and the words of a sum
 from collections import Counter
 from collections.abc import Iterable
 
-from asyncmirror.events import Event, Settled, Summary, Unchanged
+from asyncmirror.events import Deletions, Event, Fate, Settled, Summary, Unchanged
 from asyncmirror.model import Outcome
 
 _SKIPPED = (Outcome.CHANGED, Outcome.UNREADABLE, Outcome.UNSUPPORTED, Outcome.REFUSED)
@@ -37,6 +37,20 @@ class Tally:
         return 3 if any(self.counts[outcome] for outcome in _SKIPPED) else 0
 
 
+def deletion_code(deletions: Deletions | None) -> int:
+    """0: all that was to be deleted is; 1: the store did not delete some; 3: something was left, or all of it."""
+    if deletions is None:
+        return 0
+    if deletions.counts.get(Fate.FAILED):
+        return 1
+    return 3 if deletions.refusal or deletions.counts.get(Fate.LEFT) else 0
+
+
+def worst(*codes: int) -> int:
+    """Of several exit codes the one that comes first: 1 before 3 before 0."""
+    return min(filter(None, codes), default=0)
+
+
 def summarize(summary: Summary, *, whole: bool = True) -> dict[str, object]:
     """A summary as the journal keeps it: the words of ``--json``, whether it was of the whole source, and stopped early."""
     names = {outcome.name.lower(): summary.counts.get(outcome, 0) for outcome in Outcome}
@@ -49,4 +63,5 @@ def summarize(summary: Summary, *, whole: bool = True) -> dict[str, object]:
         "exit_code": summary.exit_code,
         "stopped": summary.stopped,
         "whole": whole,
+        **({} if summary.deletions is None else {"deleted": summary.deletions.counts.get(Fate.DELETED, 0)}),
     }

@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
-from asyncmirror.events import Event, Notice, Progress, Settled, Started, Steered, Summary, Unchanged, Waiting
+from asyncmirror.events import Deletion, Event, Notice, Progress, Settled, Started, Steered, Summary, Unchanged, Waiting
 from asyncmirror.model import PROBLEMS, Outcome
 from asyncmirror.rates import Pace
 
@@ -177,7 +177,7 @@ def fold(picture: Picture, event: Event, now: float) -> Picture:
                 waiting=event,
                 error=event.why,
             )
-        case Settled() | Unchanged():
+        case Settled() | Unchanged() | Deletion():
             return picture
 
 

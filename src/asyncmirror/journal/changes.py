@@ -80,6 +80,27 @@ class Forgive(NamedTuple):
     name: bytes
 
 
+class Condemn(NamedTuple):
+    """The object is about to be deleted: it is complete no more, and not known to be gone."""
+
+    directory: int
+    name: bytes
+
+
+class Spare(NamedTuple):
+    """The store would not delete it: it is complete again."""
+
+    directory: int
+    name: bytes
+
+
+class Bury(NamedTuple):
+    """It is deleted, or nobody's to delete any more."""
+
+    directory: int
+    name: bytes
+
+
 class Remember(NamedTuple):
     """Something about the whole journal, not about an entry."""
 
@@ -87,7 +108,9 @@ class Remember(NamedTuple):
     value: str
 
 
-Change: TypeAlias = Complete | Supersede | Begin | Receive | Abandon | Orphan | Tidy | Fail | Forgive | Remember
+Change: TypeAlias = (
+    Complete | Supersede | Begin | Receive | Abandon | Orphan | Tidy | Fail | Forgive | Condemn | Spare | Bury | Remember
+)
 
 _COMPLETE = """
 INSERT INTO object VALUES {rows} ON CONFLICT DO UPDATE SET
@@ -109,6 +132,9 @@ _END_UPLOAD = (
     "DELETE FROM upload WHERE directory = ? AND name = ?",
 )
 _REMEMBER = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
+_BURY = "DELETE FROM condemned WHERE directory = ? AND name = ?"
+_CONDEMN = ("INSERT OR REPLACE INTO condemned SELECT * FROM object WHERE directory = ? AND name = ?", _SUPERSEDE)
+_SPARE = ("INSERT OR IGNORE INTO object SELECT * FROM condemned WHERE directory = ? AND name = ?", _BURY)
 _FORGIVE = "DELETE FROM problem WHERE directory = ? AND name = ?"
 
 
@@ -190,6 +216,20 @@ def _forgive(connection: sqlite3.Connection, changes: Sequence[Forgive]) -> None
     connection.executemany(_FORGIVE, changes)
 
 
+def _condemn(connection: sqlite3.Connection, changes: Sequence[Condemn]) -> None:
+    for statement in _CONDEMN:
+        connection.executemany(statement, changes)
+
+
+def _spare(connection: sqlite3.Connection, changes: Sequence[Spare]) -> None:
+    for statement in _SPARE:
+        connection.executemany(statement, changes)
+
+
+def _bury(connection: sqlite3.Connection, changes: Sequence[Bury]) -> None:
+    connection.executemany(_BURY, changes)
+
+
 def _remember(connection: sqlite3.Connection, changes: Sequence[Remember]) -> None:
     connection.executemany(_REMEMBER, changes)
 
@@ -205,5 +245,8 @@ _WRITERS: dict[type, Callable[..., None]] = {
     Tidy: _tidy,
     Fail: _fail,
     Forgive: _forgive,
+    Condemn: _condemn,
+    Spare: _spare,
+    Bury: _bury,
     Remember: _remember,
 }

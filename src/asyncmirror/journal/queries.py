@@ -226,7 +226,8 @@ def holding(connection: sqlite3.Connection, path: bytes) -> Iterator[bytes]:
     rows = connection.execute(
         "SELECT path FROM directory d WHERE (path = ? OR path >= ? AND path < ?)"
         " AND (EXISTS (SELECT 1 FROM object WHERE directory = d.id)"
-        " OR EXISTS (SELECT 1 FROM upload WHERE directory = d.id) OR EXISTS (SELECT 1 FROM orphan WHERE directory = d.id))",
+        " OR EXISTS (SELECT 1 FROM upload WHERE directory = d.id) OR EXISTS (SELECT 1 FROM orphan WHERE directory = d.id)"
+        " OR EXISTS (SELECT 1 FROM condemned WHERE directory = d.id))",
         (path, path + b"/", path + b"0"),  # 0 is the character behind the slash
     )
     for (found,) in rows:

@@ -61,6 +61,15 @@ CREATE TABLE IF NOT EXISTS orphan (
     directory INTEGER NOT NULL, name BLOB NOT NULL, PRIMARY KEY (directory, name)
 ) STRICT, WITHOUT ROWID
 """
+# Objects that are about to be deleted, or may have been: no longer complete, until the store has answered. As _ORPHAN.
+_CONDEMNED = """
+CREATE TABLE IF NOT EXISTS condemned (
+    directory INTEGER NOT NULL, name BLOB NOT NULL,
+    ino INTEGER NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
+    algorithm TEXT NOT NULL, digest BLOB NOT NULL, parts INTEGER NOT NULL, part_size INTEGER NOT NULL, etag TEXT NOT NULL,
+    PRIMARY KEY (directory, name)
+) STRICT, WITHOUT ROWID
+"""
 
 _REMEDY = "move it away, then run the same command with --adopt: what the bucket has already is not sent again"
 
@@ -146,6 +155,7 @@ def connect(path: Path | None) -> sqlite3.Connection:
         if path is None:
             connection.executescript(_SCHEMA)
         connection.execute(_ORPHAN)
+        connection.execute(_CONDEMNED)
     except sqlite3.Error as error:
         connection.close()
         raise translate(error, path or Path()) from None

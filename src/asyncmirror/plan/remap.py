@@ -83,6 +83,10 @@ class Remaps:
                 into.append(candidate)
         return Rivals(tuple(before), tuple(behind))
 
+    def origins(self, place: bytes) -> list[bytes]:
+        """The directories whose files go to this place, whether or not they exist."""
+        return [candidate for source, candidate in self._origins(place) if self._deciding(candidate) == source]
+
     def _origins(self, place: bytes) -> list[tuple[bytes | None, bytes]]:
         """What each remap, and none at all, would have to begin with to come to this place."""
         found: list[tuple[bytes | None, bytes]] = [(None, place)]

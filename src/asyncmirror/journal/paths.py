@@ -1,0 +1,72 @@
+"""What is on record of paths, complete objects and condemned ones alike, a page at a time.
+
+Owns the questions of whoever holds the whole journal against the source while the run's own thread has the journal: each is
+answered in bounded time and memory. Knows no thread and no file system.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from typing import NamedTuple
+
+from asyncmirror.journal.queries import algorithm_of, directory_id
+from asyncmirror.model import Checksum, Completed, Identity
+
+_BATCH = 500  # names in one IN (…); SQLite's own limit is 32,766 variables
+
+
+class Table(Enum):
+    """Which objects."""
+
+    COMPLETE = "object"
+    CONDEMNED = "condemned"
+
+
+class Path(NamedTuple):
+    """A path on record: the journal's id and path of its directory, its name there, and the object's size in bytes."""
+
+    directory: int
+    parent: bytes
+    name: bytes
+    size: int
+
+
+def page(connection: sqlite3.Connection, table: Table, behind: tuple[bytes, bytes], most: int) -> list[Path]:
+    """The next paths behind (directory, name), ascending by directory and name; none: there are no more."""
+    rows = connection.execute(
+        # In this order: nothing is sorted.
+        f"SELECT d.id, d.path, o.name, o.size FROM directory d CROSS JOIN {table.value} o ON o.directory = d.id"
+        " WHERE d.path >= ?1 AND (d.path > ?1 OR o.name > ?2) ORDER BY d.path, o.name LIMIT ?3",
+        (*behind, most),
+    )
+    return [Path(*row) for row in rows]
+
+
+def confirmed(connection: sqlite3.Connection, entries: Iterable[tuple[int, bytes]]) -> dict[tuple[int, bytes], Completed]:
+    """What the store confirmed of these entries, by directory id and name; a condemned object's, where there is no other."""
+    found: dict[tuple[int, bytes], Completed] = {}
+    for entry in entries:
+        for table in Table:
+            row = connection.execute(
+                "SELECT ino, size, mtime_ns, ctime_ns, algorithm, digest, parts, etag, part_size"
+                f" FROM {table.value} WHERE directory = ? AND name = ?",
+                entry,
+            ).fetchone()
+            if row:
+                found[entry] = Completed(Identity(0, *row[:4]), Checksum(algorithm_of(row[4]), row[5], row[6]), row[7], row[8])
+                break
+    return found
+
+
+def claimed(connection: sqlite3.Connection, parent: bytes, names: Sequence[bytes]) -> frozenset[bytes]:
+    """Which of these entries of a directory have something in the store, or may have."""
+    directory = directory_id(connection, parent)
+    found: set[bytes] = set()
+    for start in range(0, len(names) if directory else 0, _BATCH):
+        some = names[start : start + _BATCH]
+        listed = f"directory = ? AND name IN ({','.join('?' * len(some))})"
+        statement = " UNION ALL ".join(
+            f"SELECT name FROM {table} WHERE {listed}" for table in ("object", "condemned", "upload")
+        )
+        found.update(name for (name,) in connection.execute(statement, (directory, *some) * 3))
+    return frozenset(found)

@@ -1,0 +1,409 @@
+"""`--delete`: what goes, what stays, and when nothing goes at all."""
+
+import errno
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from asyncmirror.audit import gone as look
+from asyncmirror.engine import deleting
+from asyncmirror.errors import AccessDeniedError, ServerFaultError, StoreError, UsageError
+from asyncmirror.events import Deletion, Deletions, Fate
+from asyncmirror.journal import paths
+from asyncmirror.journal.changes import Condemn
+from asyncmirror.journal.paths import Table
+from asyncmirror.journal.writer import Belongs, Journal
+from asyncmirror.model import Outcome
+from asyncmirror.settings import MaxDelete, Remap, Rule, Settings, Symlinks
+from asyncmirror.source.beneath import Beneath
+from tests.engine.house import House, Ran, Sent
+
+NAMES = ("a/1", "a/2", "a/b/3", "c", "d/4", "d/5")
+
+
+def told(ran: Ran) -> dict[str, Fate]:
+    """What became of each key."""
+    return {event.key: event.fate for event in ran.events if isinstance(event, Deletion)}
+
+
+def result(ran: Ran) -> Deletions:
+    assert ran.summary.deletions is not None
+    return ran.summary.deletions
+
+
+def on_record(house: House, table: Table) -> set[bytes]:
+    """The paths that the journal has in a table."""
+    journal = Journal(house.settings.journal or house.root, Belongs("", "s3://bucket/pre", ""), read_only=True)
+    try:
+        rows = journal.ask(lambda db: paths.page(db, table, (b"", b""), 1000)).result()
+    finally:
+        journal.close()
+    return {row.parent + b"/" + row.name if row.parent else row.name for row in rows}
+
+
+def deletes(house: House, **changes: object) -> Settings:
+    return house.options(delete=True, **changes)
+
+
+@pytest.fixture
+async def mirrored(house: House) -> House:
+    for name in NAMES:
+        house.write(name, name.encode())
+    await house.run()
+    return house
+
+
+def keys(*names: str) -> dict[str, Fate]:
+    return {f"pre/{name}": Fate.DELETED for name in names}
+
+
+async def test_objects_whose_file_is_gone_are_deleted(mirrored: House) -> None:
+    (mirrored.root / "a/1").unlink()
+    shutil.rmtree(mirrored.root / "a/b")
+    mirrored.write("new", b"new")
+    ran = await mirrored.run(deletes(mirrored))
+    assert told(ran) == keys("a/1", "a/b/3")
+    assert mirrored.bucket() == mirrored.tree()
+    assert result(ran) == Deletions({Fate.DELETED: 2}, {Fate.DELETED: 8}, "")
+    assert ran.summary.exit_code == 0
+    assert on_record(mirrored, Table.COMPLETE) == {b"a/2", b"c", b"d/4", b"d/5", b"new"}
+    assert not on_record(mirrored, Table.CONDEMNED)
+    again = await mirrored.run(deletes(mirrored))
+    assert result(again) == Deletions()
+
+
+async def test_nothing_goes_unasked(mirrored: House) -> None:
+    (mirrored.root / "c").unlink()
+    ran = await mirrored.run()
+    assert ran.summary.deletions is None
+    assert "pre/c" in mirrored.store.objects
+
+
+async def test_a_dry_run_tells_each_and_deletes_none(mirrored: House) -> None:
+    (mirrored.root / "c").unlink()
+    shutil.rmtree(mirrored.root / "d")
+    ran = await mirrored.run(deletes(mirrored, dry_run=True))
+    assert told(ran) == dict.fromkeys(("pre/c", "pre/d/4", "pre/d/5"), Fate.PLANNED)
+    assert result(ran).counts == {Fate.PLANNED: 3}
+    assert len(mirrored.store.objects) == len(NAMES)
+    assert ran.summary.exit_code == 0
+
+
+@pytest.mark.parametrize("page", [1, 2, 1000])
+@pytest.mark.parametrize("batch", [1, 2, 1000])
+async def test_pages_and_batches_of_any_length(mirrored: House, monkeypatch: pytest.MonkeyPatch, page: int, batch: int) -> None:
+    monkeypatch.setattr(look, "_PAGE", page)
+    monkeypatch.setattr(deleting, "MOST_DELETED", batch)
+    for name in ("a/1", "c", "d/5"):
+        (mirrored.root / name).unlink()
+    shutil.rmtree(mirrored.root / "a/b")
+    ran = await mirrored.run(deletes(mirrored))
+    assert told(ran) == keys("a/1", "a/b/3", "c", "d/5")
+    assert mirrored.bucket() == mirrored.tree()
+
+
+@pytest.mark.parametrize(
+    "replace",
+    [
+        lambda path: path.symlink_to("elsewhere"),
+        os.mkfifo,
+        lambda path: path.symlink_to("2"),
+    ],
+    ids=["broken link", "FIFO", "link"],
+)
+async def test_what_something_else_took_the_place_of_stays(mirrored: House, replace: Callable[[Path], None]) -> None:
+    path = mirrored.root / "a/1"
+    path.unlink()
+    replace(path)
+    ran = await mirrored.run(deletes(mirrored))
+    assert told(ran) == {}
+    assert "pre/a/1" in mirrored.store.objects
+    assert ran.count(Outcome.UNSUPPORTED) == 1
+
+
+async def test_a_directory_moved_away_and_linked_to_stays(mirrored: House, tmp_path: Path) -> None:
+    (mirrored.root / "a").rename(tmp_path / "moved")
+    (mirrored.root / "a").symlink_to(tmp_path / "moved")
+    ran = await mirrored.run(deletes(mirrored))
+    assert told(ran) == {}
+    assert any("3 objects stay whose files are gone: a symbolic link is in place" in str(event) for event in ran.events)
+
+
+async def test_a_directory_in_a_files_place_and_a_file_in_a_directorys(mirrored: House) -> None:
+    (mirrored.root / "c").unlink()
+    mirrored.write("c/inside", b"x")
+    shutil.rmtree(mirrored.root / "a/b")
+    mirrored.write("a/b", b"a file now")
+    ran = await mirrored.run(deletes(mirrored))
+    assert told(ran) == keys("c", "a/b/3")
+    assert mirrored.bucket() == mirrored.tree()
+
+
+async def test_what_a_rule_leaves_out_is_left_alone_on_either_side(mirrored: House) -> None:
+    (mirrored.root / "a/1").unlink()
+    (mirrored.root / "c").unlink()
+    rules = (Rule(include=False, pattern="/a/"), Rule(include=False, pattern="5"))
+    ran = await mirrored.run(deletes(mirrored, rules=rules))
+    assert told(ran) == keys("c")
+    assert "pre/d/5" in mirrored.store.objects
+
+
+async def test_with_followed_links_what_is_gone_behind_them_goes(house: House, tmp_path: Path) -> None:
+    for name in ("real/1", "real/2", "real/sub/3", "out"):
+        house.write(name, name.encode())
+    (house.root / "link").symlink_to("real")
+    follow = house.options(symlinks=Symlinks.FOLLOW)
+    await house.run(follow)
+    assert "pre/link/sub/3" in house.store.objects
+    (house.root / "real/1").unlink()
+    shutil.rmtree(house.root / "real/sub")
+    ran = await house.run(deletes(house, symlinks=Symlinks.FOLLOW))
+    assert told(ran) == keys("real/1", "real/sub/3", "link/1", "link/sub/3")
+    (house.root / "real").rename(tmp_path / "away")  # the link is broken now: its target may only be unmounted
+    ran = await house.run(deletes(house, symlinks=Symlinks.FOLLOW))
+    assert told(ran) == keys("real/2")
+
+
+async def test_an_empty_mount_is_never_taken_for_a_deletion(mirrored: House) -> None:
+    shutil.rmtree(mirrored.root)
+    mirrored.root.mkdir()
+    ran = await mirrored.run(deletes(mirrored, max_delete=MaxDelete(1000, 1)))
+    assert told(ran) == {}
+    assert "is it mounted?" in result(ran).refusal
+    assert len(mirrored.store.objects) == len(NAMES)
+    assert ran.summary.exit_code == 3
+
+
+async def test_a_file_that_was_renamed_goes_even_if_it_was_the_only_one(house: House) -> None:
+    house.write("old", b"x")
+    await house.run()
+    (house.root / "old").rename(house.root / "new")
+    assert told(await house.run(deletes(house, dry_run=True))) == {"pre/old": Fate.PLANNED}
+    assert told(await house.run(deletes(house))) == keys("old")
+
+
+@pytest.mark.parametrize("at", [1, 2], ids=["by the scan", "by the second look"])
+async def test_a_directory_that_cannot_be_listed_keeps_everything(
+    mirrored: House, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    real, asked = Beneath.open_directory, Counter[bytes]()
+
+    def open_directory(beneath: Beneath, location: bytes) -> int:
+        asked[location] += 1
+        if location == b"d" and asked[location] == at:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(beneath, location)
+
+    (mirrored.root / "c").unlink()
+    monkeypatch.setattr(Beneath, "open_directory", open_directory)
+    ran = await mirrored.run(deletes(mirrored))
+    assert told(ran) == {}
+    assert ("1 unreadable", "list: d: input/output error")[at - 1] in result(ran).refusal
+    assert len(mirrored.store.objects) == len(NAMES)
+    assert ran.summary.exit_code == 3
+
+
+async def test_an_upload_that_fails_keeps_everything(mirrored: House) -> None:
+    (mirrored.root / "c").rename(mirrored.root / "moved")
+
+    def refuse(sent: Sent) -> None:
+        if sent == Sent("PutObject", "pre/moved", 0):
+            raise AccessDeniedError("no", op="PutObject", path="pre/moved")
+
+    mirrored.store.before = refuse
+    ran = await mirrored.run(deletes(mirrored))
+    assert ran.count(Outcome.FAILED) == 1
+    assert "1 failed" in result(ran).refusal
+    assert "pre/c" in mirrored.store.objects, "it is the only copy"
+    assert ran.summary.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "part",
+    [{"subdirs": ("a",)}, {"only_failed": True}, {"send": False}],
+    ids=lambda part: next(iter(part)),
+)
+def test_a_run_of_a_part_is_refused(house: House, part: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="needs a look at the whole source"):
+        deletes(house, **part)
+
+
+async def test_a_run_that_is_drained_deletes_nothing(mirrored: House) -> None:
+    (mirrored.root / "c").unlink()
+
+    ran = await mirrored.run(deletes(mirrored), watch=lambda mirror, _: mirror.drain())
+    assert told(ran) == {}
+    assert "was stopped" in result(ran).refusal
+    assert len(mirrored.store.objects) == len(NAMES)
+
+
+async def test_more_than_is_allowed_is_refused_with_both_numbers(mirrored: House) -> None:
+    shutil.rmtree(mirrored.root / "a")
+    for most, allowed in ((MaxDelete(2, 0), 2), (MaxDelete(0, 0.4), 2)):
+        ran = await mirrored.run(deletes(mirrored, max_delete=most))
+        assert told(ran) == {}
+        assert f"3 of 6 objects would go, and --max-delete {most} allows {allowed}" in result(ran).refusal
+        assert ran.summary.exit_code == 3
+    dry = await mirrored.run(deletes(mirrored, max_delete=MaxDelete(2, 0), dry_run=True))
+    assert len(told(dry)) == 3, "the plan is told all the same"
+    assert result(dry).refusal
+    assert len(told(await mirrored.run(deletes(mirrored, max_delete=MaxDelete(3, 0))))) == 3
+
+
+async def test_an_object_that_is_not_ours_any_more_is_left(mirrored: House) -> None:
+    (mirrored.root / "c").unlink()
+    (mirrored.root / "d/4").unlink()
+    mirrored.store.objects["pre/c"] = mirrored.store.objects["pre/c"]._replace(etag="somebody else's")
+    ran = await mirrored.run(deletes(mirrored))
+    assert told(ran) == {"pre/c": Fate.LEFT, **keys("d/4")}
+    assert "pre/c" in mirrored.store.objects
+    assert ran.summary.exit_code == 3
+    assert b"c" not in on_record(mirrored, Table.COMPLETE), "it is not what was confirmed"
+    assert told(await mirrored.run(deletes(mirrored))) == {}
+
+
+async def test_an_object_that_is_not_there_any_more_is_forgotten(mirrored: House) -> None:
+    (mirrored.root / "c").unlink()
+    del mirrored.store.objects["pre/c"]
+    ran = await mirrored.run(deletes(mirrored))
+    assert told(ran) == keys("c")
+    assert mirrored.store.ops()["DeleteObjects"] == 0
+    assert b"c" not in on_record(mirrored, Table.COMPLETE)
+
+
+async def test_what_the_store_refuses_stays_on_record_and_what_nobody_knows_is_asked_again(
+    mirrored: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = mirrored.store.delete_objects
+    answers: dict[str, StoreError] = {
+        "pre/a/1": AccessDeniedError("retained", path="pre/a/1"),
+        "pre/a/2": ServerFaultError("who knows", path="pre/a/2"),
+    }
+
+    async def delete(some: Sequence[str]) -> Mapping[str, StoreError]:
+        await real([key for key in some if key not in answers])
+        return {key: answers[key] for key in some if key in answers}
+
+    monkeypatch.setattr(mirrored.store, "delete_objects", delete)
+    for name in ("a/1", "a/2", "c"):
+        (mirrored.root / name).unlink()
+    ran = await mirrored.run(deletes(mirrored))
+    assert told(ran) == {"pre/a/1": Fate.FAILED, "pre/a/2": Fate.FAILED, **keys("c")}
+    assert ran.summary.exit_code == 1
+    assert b"a/1" in on_record(mirrored, Table.COMPLETE)
+    assert on_record(mirrored, Table.CONDEMNED) == {b"a/2"}
+    assert b"a/2" not in on_record(mirrored, Table.COMPLETE)
+    answers.clear()
+    assert told(await mirrored.run(deletes(mirrored))) == keys("a/1", "a/2")
+    assert mirrored.bucket() == mirrored.tree()
+    assert not on_record(mirrored, Table.CONDEMNED)
+
+
+async def test_a_store_that_lets_nobody_delete_is_asked_once(mirrored: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    async def delete(some: Sequence[str]) -> Mapping[str, StoreError]:
+        asked.append(len(some))
+        raise AccessDeniedError("not you", op="DeleteObjects")
+
+    monkeypatch.setattr(mirrored.store, "delete_objects", delete)
+    monkeypatch.setattr(deleting, "MOST_DELETED", 1)
+    monkeypatch.setattr(deleting, "_TOGETHER", 1)
+    shutil.rmtree(mirrored.root / "a")
+    ran = await mirrored.run(deletes(mirrored))
+    assert asked == [1]
+    assert "not you" in result(ran).refusal
+    assert ran.summary.exit_code == 1
+    assert len(on_record(mirrored, Table.COMPLETE)) == len(NAMES)
+
+
+async def test_the_journal_forgets_before_the_store_deletes(mirrored: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    (mirrored.root / "c").unlink()
+
+    class Killed(BaseException):
+        """As if the process were gone."""
+
+    async def delete(some: Sequence[str]) -> Mapping[str, StoreError]:
+        for key in some:
+            del mirrored.store.objects[key]
+        raise Killed
+
+    monkeypatch.setattr(mirrored.store, "delete_objects", delete)
+    with pytest.raises(BaseExceptionGroup):
+        await mirrored.run(deletes(mirrored))
+    monkeypatch.undo()
+    assert b"c" not in on_record(mirrored, Table.COMPLETE)
+    assert on_record(mirrored, Table.CONDEMNED) == {b"c"}
+    mirrored.write("c", b"c")
+    ran = await mirrored.run()
+    assert ran.outcome(b"c") is Outcome.COMPLETE, "it has its former bytes back, and is sent all the same"
+    ran = await mirrored.run(deletes(mirrored))
+    assert told(ran) == {}
+    assert not on_record(mirrored, Table.CONDEMNED)
+    assert mirrored.bucket() == mirrored.tree()
+
+
+async def test_an_object_that_another_file_has_the_key_of_stays(house: House) -> None:
+    house.write("from/f", b"same")
+    house.write("x", b"x")
+    remaps = (Remap("from", "to"),)
+    await house.run(house.options(remaps=remaps))
+    # What a kill may leave: a condemned object, and by the next run another file of the same key, with the same bytes.
+    journal = Journal(house.settings.journal or house.root, Belongs("", "s3://bucket/pre", ""))
+    directory = journal.known(b"from", None).directory
+    journal.submit([Condemn(directory, b"f")]).result()
+    journal.close()
+    (house.root / "from/f").unlink()
+    house.write("to/f", b"same")
+    ran = await house.run(deletes(house, remaps=remaps))
+    assert told(ran) == {}
+    assert house.bucket() == {"pre/to/f": b"same", "pre/x": b"x"}
+
+
+class TestUnknown:
+    """`--delete-unknown`."""
+
+    @pytest.fixture
+    def littered(self, mirrored: House) -> House:
+        some = mirrored.store.objects["pre/c"]
+        for key in ("pre/left/over", "pre/a/x", "pre/../up", "pre//twice", "elsewhere", "prefix", "pre/.asyncmirror-probe/n/x"):
+            mirrored.store.objects[key] = some
+        return mirrored
+
+    async def test_without_it_they_stay(self, littered: House) -> None:
+        assert told(await littered.run(deletes(littered))) == {}
+
+    async def test_what_neither_journal_nor_source_knows_goes(self, littered: House) -> None:
+        ran = await littered.run(deletes(littered, delete_unknown=True))
+        foreign = dict.fromkeys(("pre/../up", "pre//twice"), Fate.LEFT)
+        assert told(ran) == {**keys("left/over", "a/x"), **foreign}
+        kept = {"elsewhere", "prefix", "pre/.asyncmirror-probe/n/x", *foreign, *(f"pre/{name}" for name in NAMES)}
+        assert littered.store.objects.keys() == kept
+
+    async def test_what_has_a_file_or_is_left_out_stays(self, littered: House) -> None:
+        littered.write("left/over", b"not on record: it is excluded")
+        rules = (Rule(include=False, pattern="/left/"), Rule(include=False, pattern="x"))
+        ran = await littered.run(deletes(littered, delete_unknown=True, rules=rules))
+        assert Fate.DELETED not in told(ran).values()
+
+    async def test_remapped_keys_lead_back_to_their_files(self, house: House) -> None:
+        house.write("from/f", b"x")
+        remaps = (Remap("from", "to"),)
+        await house.run(house.options(remaps=remaps))
+        house.store.objects["pre/to/g"] = house.store.objects["pre/from/g"] = house.store.objects["pre/to/f"]
+        ran = await house.run(deletes(house, remaps=remaps, delete_unknown=True))
+        assert told(ran) == keys("to/g", "from/g")
+        assert house.store.objects.keys() == {"pre/to/f"}
+
+    async def test_a_dry_run_tells_of_them(self, littered: House) -> None:
+        ran = await littered.run(deletes(littered, delete_unknown=True, dry_run=True))
+        assert {key for key, fate in told(ran).items() if fate is Fate.PLANNED} == {"pre/left/over", "pre/a/x"}
+        assert "pre/left/over" in littered.store.objects
+
+    def test_it_is_nothing_by_itself(self, house: House) -> None:
+        with pytest.raises(UsageError, match="nothing without it"):
+            house.options(delete_unknown=True)
