@@ -32,6 +32,7 @@ class Strict:
         self._server = server
         self._loop = loop
         self._past: list[Request] = []
+        self._away = False
         self._restart: Future[None] | None = None
         self.site = Site(server.url, BUCKET)
 
@@ -53,6 +54,30 @@ class Strict:
             return self._past + [_request(line) for line in self._server.requests]
 
         return asyncio.run_coroutine_threadsafe(idle(), self._loop).result(PATIENCE + 1)
+
+    def told(self) -> list[Request]:
+        """All requests that have ended so far."""
+        return self.do(lambda server: self._past + ([] if self._away else [_request(line) for line in server.requests]))
+
+    def leave(self) -> None:
+        """End all connections and stop listening, with its state, until `come_back`."""
+
+        async def leave() -> None:
+            self._server.reconfigure(port=self._server.port)
+            await self._server.__aexit__(None, None, None)
+            self._past += [_request(line) for line in self._server.requests]
+            self._away = True
+
+        asyncio.run_coroutine_threadsafe(leave(), self._loop).result(PATIENCE)
+
+    def come_back(self) -> None:
+        """Listen again."""
+
+        async def come_back() -> None:
+            await self._server.__aenter__()
+            self._away = False
+
+        asyncio.run_coroutine_threadsafe(come_back(), self._loop).result(PATIENCE)
 
     def restart(self, after: int) -> None:
         """Once it has answered so many more requests, end all its connections and stop listening; then go on, with its state.

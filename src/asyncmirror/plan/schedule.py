@@ -9,6 +9,7 @@ the change back repeats comes once. What was missed while the machine slept is m
 
 import math
 import re
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
 from typing import NamedTuple, TypeAlias
 
@@ -27,13 +28,15 @@ _LONGEST = 366 * 86400
 _HINT = 'write an interval such as 15m, or times of the day such as "at 02:00" or "at 02:00, 14:30"'
 
 
-class Every(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Every:
     """So many seconds from one beginning to the next."""
 
     seconds: int
 
 
-class At(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class At:
     """At these times of each day, ascending."""
 
     times: tuple[time, ...]
