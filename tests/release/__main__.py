@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from tests.acceptance.evidence import client
 from tests.acceptance.servers import Server, gateway, serve
 from tests.release.account import Account
 from tests.release.show import Show
+from tests.release.takeover import Stage, Takeover
 from tests.release.tree import Release, make
 from tests.release.workplace import Workplace
 
@@ -22,13 +24,13 @@ BUCKET = "box"
 def main(arguments: Sequence[str]) -> int:
     """Run it, and give the exit code: 0 only if all was as it must be."""
     options = _parser().parse_args(arguments)
-    return {"make": _make, "show": _show}[options.what](options)
+    return {"make": _make, "show": _show, "adopt": _adopt}[options.what](options)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/release")
     commands = parser.add_subparsers(dest="what", required=True)
-    for name in ("make", "show"):
+    for name in ("make", "show", "adopt"):
         command = commands.add_parser(name)
         command.add_argument("--files", type=int, default=50_000, help="default: %(default)s")
         command.add_argument("--seed", type=int, default=1, help="default: %(default)s")
@@ -53,6 +55,32 @@ def _show(options: argparse.Namespace) -> int:
         place.use(release.root, max_size="64MiB", min_size="16MiB")
         Show(account, release, server, site, place).tell()
     return account.end()
+
+
+def _adopt(options: argparse.Namespace) -> int:
+    account = Account()
+    options.server = "rgw"
+    with _scene(options) as (work, release, server):
+        site = Site(server.url, BUCKET)
+        place = Workplace(work / "desk", site, release.root, work / "global" / "public")
+        stage = Stage(release, site, place, server.settled, Rados(work / "rgw").overwrite)
+        Takeover(account, stage, options.seed).tell()
+    return account.end()
+
+
+class Rados:
+    """The disks of a gateway, where bytes can be changed that the gateway does not look at."""
+
+    def __init__(self, directory: Path) -> None:
+        self._command = ["rados", "--conf", str(directory / "ceph.conf"), "--pool", "default.rgw.buckets.data"]
+        self._scratch = directory / "scratch"
+
+    def overwrite(self, key: str, data: bytes) -> None:
+        """Other bytes, as many, for a small object."""
+        names = subprocess.run([*self._command, "ls"], check=True, capture_output=True, text=True).stdout.splitlines()
+        (name,) = [name for name in names if name.partition("_")[2] == key]
+        self._scratch.write_bytes(data)
+        subprocess.run([*self._command, "put", name, self._scratch], check=True)
 
 
 @contextlib.contextmanager

@@ -4,15 +4,17 @@ Owns the order of the story and what must be seen in it. What is in tree and buc
 store's own log.
 """
 
+import contextlib
 import json
 import os
+import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from asyncmirror.sizes import format_size
-from tests.acceptance.command import Site
+from tests.acceptance.command import COMMAND, Site
 from tests.acceptance.evidence import confirmed
 from tests.acceptance.servers import Request, Server
 from tests.release.account import Account
@@ -21,6 +23,10 @@ from tests.release.walk import compare, path_of, place, walk
 from tests.release.workplace import Done, Workplace, kill
 
 RELEASE = "dr1"
+LOOKS = ((), ("--deep",), ("--sidecars",), ("--deep", "--download", "--sidecars"))
+"""Looks at the end; one that is deep and nothing else is killed first."""
+_LOOKED = 6.0
+"""Seconds after which it is."""
 _TRIES = 10
 """After so many more of `make upload`, all must be there."""
 
@@ -28,12 +34,21 @@ _TRIES = 10
 class Show:
     """One release, one store, one working directory."""
 
-    def __init__(self, account: Account, release: Release, server: Server, site: Site, place_of_work: Workplace) -> None:
+    def __init__(
+        self,
+        account: Account,
+        release: Release,
+        server: Server,
+        site: Site,
+        place_of_work: Workplace,
+        looks: Sequence[tuple[str, ...]] = LOOKS,
+    ) -> None:
         self._account = account
         self._release = release
         self._server = server
         self._site = site
         self._work = place_of_work
+        self._looks = looks
         self._found = walk(release.root)
         self._mine = walk(release.root, (RELEASE,))
 
@@ -139,24 +154,34 @@ class Show:
         account.head("make verify: the whole mirror, then the answers")
         done = work.make("verify")
         account.held("make verify", f"{_code(done)} after {done.seconds:.1f} s", done.code == 0)
-        for flags in ((), ("--deep",), ("--sidecars",), ("--deep", "--download", "--sidecars")):
-            began = time.monotonic()
+        for flags in self._looks:
+            if flags == ("--deep",):
+                self._look_killed(*flags)
             done = work.command("verify", "--json", *flags)
             told = done.summary
             good = done.code == 0 and told["equal"] == told["objects"] == len(found.files) and told["bytes"] == found.size
             good = good and told["sums"] == (found.sums if "--sidecars" in flags else 0)
-            lines = f", {told['sums']:,} lines of checksum files" if told["sums"] else ""
-            label = " ".join(("verify", *flags))
-            seconds = time.monotonic() - began
-            account.held(
-                label, f"{told['equal']:,} of {told['objects']:,} equal{lines}, exit code {done.code}, {seconds:.1f} s", good
-            )
+            text = f"{told['equal']:,} of {told['objects']:,} equal, exit code {done.code}, {done.seconds:.1f} s"
+            text += f", {told['sums']:,} lines of checksum files" if told["sums"] else ""
+            text += f", {told['earlier']:,} read before the kill" if told["earlier"] else ""
+            account.held(" ".join(("verify", *flags)), text, good)
         account.head("The same from outside: a walk, boto3's listing, every byte")
         began = time.monotonic()
         difference = compare(self._site, found)
         seconds = time.monotonic() - began
         all_of_it = f"{len(found.files):,} objects, {format_size(found.size)}, {seconds:.1f} s"
         account.held("equal, byte for byte", difference or all_of_it, not difference)
+
+    def _look_killed(self, *flags: str) -> None:
+        """A look that ends by SIGKILL."""
+        with self._work.started(COMMAND, "verify", *flags) as process:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_LOOKED)
+            ended = process.poll() is not None
+            kill(process)
+            process.communicate()
+        label = " ".join(("verify", *flags, "killed"))
+        self._account.said(label, "it had ended" if ended else f"after {_LOOKED:.0f} s")
 
     def _queue(self) -> dict[str, Any]:
         value: dict[str, Any] = json.loads((self._work.where / "batch.json").read_text(encoding="utf-8"))

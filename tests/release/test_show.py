@@ -24,5 +24,5 @@ def test_a_release_is_mirrored_as_it_always_was(tmp_path: Path) -> None:
         site = Site(server.url, "box")
         work = Workplace(Path(name), site, release.root, tmp_path / "global" / "public", SETTINGS)
         work.use(release.root, max_size="16MiB", min_size="2MiB")
-        Show(account, release, server, site, work).tell()
+        Show(account, release, server, site, work, looks=((), ("--deep", "--download", "--sidecars"))).tell()
     assert not account.end(), "\n".join(told)
