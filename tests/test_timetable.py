@@ -71,6 +71,22 @@ def test_the_wall_clock_decides_where_it_jumps() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "line", "mean"),
+    [
+        ("off", None, None),
+        ("off", MIB, MIB),
+        ("2MiB", None, 2 * MIB),
+        ("2MiB", MIB, MIB),
+        ("06:00,4MiB 18:00,2MiB", None, 3 * MIB),
+        ("Mon-00:00,7MiB Tue-00:00,off", None, None),
+        ("Mon-00:00,7MiB Tue-00:00,off", 14 * MIB, 13 * MIB),
+    ],
+)
+def test_a_week_has_a_mean(text: str, line: int | None, mean: int | None) -> None:
+    assert Timetable.parse(text).mean(line) == mean
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("", "is no rate"),

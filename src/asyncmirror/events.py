@@ -137,6 +137,17 @@ class Flight(NamedTuple):
     refused: int = 0
 
 
+class Allowance(NamedTuple):
+    """What may be sent in a second: `bandwidth` in bytes of bodies and `requests`, 0 for as much as can be.
+
+    `until` is when another bandwidth is allowed, in seconds since the epoch; 0: never.
+    """
+
+    bandwidth: int = 0
+    requests: float = 0.0
+    until: float = 0.0
+
+
 class Progress(NamedTuple):
     """The gauges at one moment. `settled` counts entries by outcome; bytes are of files, `bytes_sent` of bodies sent.
 
@@ -156,6 +167,7 @@ class Progress(NamedTuple):
     seconds: float = 0.0
     slowest: tuple[Transfer, ...] = ()
     flight: Flight = Flight()
+    allowance: Allowance = Allowance()
     paused: bool = False  # no request begins until somebody says so
     running: bool = True
     waiting: Waiting | None = None

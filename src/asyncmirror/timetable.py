@@ -89,6 +89,19 @@ class Timetable:
         minute = _minute(moment)
         return next((change.rate for change in reversed(self.changes) if change.minute <= minute), self.changes[-1].rate)
 
+    def mean(self, line: int | None) -> int | None:
+        """How many bytes per second may be sent over a week, on a line of so many; None where nothing tells."""
+        if not self.changes:
+            return line
+        ends = (*(change.minute for change in self.changes[1:]), self.changes[0].minute + _WEEK)
+        sent = 0
+        for (minute, rate), end in zip(self.changes, ends, strict=True):
+            rates = [each for each in (rate, line) if each is not None]
+            if not rates:
+                return None
+            sent += min(rates) * (end - minute)
+        return sent // _WEEK
+
     def until(self, moment: datetime) -> datetime | None:
         """What the wall clock will show when the rate is the next time another one; None: never."""
         rate, minute = self.at(moment), _minute(moment)

@@ -94,6 +94,8 @@ def test_prices_and_bandwidth_may_be_given(house: House, capsys: Capture, monkey
     monkeypatch.setenv("ASYNCMIRROR_REQUEST_PRICE", "$1000")
     found = told(house, capsys)
     assert (found["request_cost"], found["seconds"]) == (8, None)
+    assert told(house, capsys, "--bwlimit", "2MiB")["seconds"] == round(size / MIB / 2, 3)
+    assert told(house, capsys, "--bwlimit", "2MiB", "--bandwidth", "1MiB")["seconds"] == round(size / MIB, 3)
 
 
 def test_people_get_a_picture(house: House, capsys: Capture) -> None:

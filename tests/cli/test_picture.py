@@ -1,4 +1,5 @@
 import io
+from datetime import datetime
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from rich.console import Console
 
 from asyncmirror.cli.fold import State
 from asyncmirror.cli.picture import fit, picture
-from asyncmirror.events import Flight, Progress, Started, Transfer
+from asyncmirror.events import Allowance, Flight, Progress, Started, Transfer
 from asyncmirror.model import Outcome
 from asyncmirror.rates import Pace
 
@@ -62,6 +63,16 @@ def test_a_store_that_asks_for_fewer_requests_is_seen() -> None:
     gauges = progress(scanning=True)
     assert drawn(gauges._replace(flight=Flight(12, 64, 99)), 80, 24)[-1] == "throttled: 12 of 64 in flight"
     assert "throttled" not in "".join(drawn(gauges._replace(flight=Flight(64, 64, 99)), 80, 24))
+
+
+def test_what_limits_the_run_is_seen() -> None:
+    evening = datetime(2026, 11, 22, 19, 0).timestamp()  # noqa: DTZ001  the clock on the wall
+    gauges = progress(scanning=True)._replace(allowance=Allowance(200 << 20, 0.5, evening))
+    assert drawn(gauges, 80, 24)[-1] == "limit 200 MiB/s until Sun 19:00, limit 0.5 requests/s"
+    both = drawn(gauges._replace(flight=Flight(12, 64, 99), allowance=Allowance(1 << 20)), 80, 24)[-1]
+    assert both == "throttled: 12 of 64 in flight; limit 1 MiB/s"
+    assert drawn(gauges._replace(allowance=Allowance(until=evening)), 80, 24)[-1] == "limit none until Sun 19:00"
+    assert "limit" not in "".join(drawn(gauges._replace(allowance=Allowance()), 80, 24))
 
 
 def test_the_end_is_foretold_once_the_scan_is_over() -> None:

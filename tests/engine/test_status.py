@@ -11,7 +11,7 @@ from asyncmirror.engine.asking import ask
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.engine.status import Live, Run, Status, Trouble, Upload, from_plain, read_status, to_plain
 from asyncmirror.errors import JournalError, UsageError
-from asyncmirror.events import Flight, Progress, Transfer
+from asyncmirror.events import Allowance, Flight, Progress, Transfer
 from asyncmirror.journal.lock import Holder, Lock
 from asyncmirror.model import Outcome
 from tests.engine.house import House
@@ -89,6 +89,8 @@ def test_a_report_survives_the_socket() -> None:
     transfers = (Transfer(b"\xff\x1b", 1, 2, 0.5),)
     settled = {Outcome.FAILED: 5}
     gauges = Progress(scanned=1, settled=settled, settled_bytes=settled, seconds=9.5, slowest=transfers, flight=Flight(1, 2, 3))
-    gauges = gauges._replace(scanning=False, paused=True, queued=2, queued_bytes=3, bytes_sent=4, requests=5)
+    gauges = gauges._replace(
+        scanning=False, paused=True, queued=2, queued_bytes=3, bytes_sent=4, requests=5, allowance=Allowance(6, 7.5, 8.5)
+    )
     report = report._replace(live=Live(gauges, {"concurrency": "64"}, 1.5))
     assert from_plain(json.loads(json.dumps(to_plain(report)))) == report

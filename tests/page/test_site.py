@@ -125,6 +125,7 @@ async def test_how_far_it_is(site: Site) -> None:
     }
     assert (run["problems"], run["share"], run["scanning"], run["result"]) == (1, 0.41, False, None)
     assert told["in_flight"] == {"limit": 16, "most": 64}
+    assert told["allowance"] == {"bytes_per_second": None, "until": None, "requests_per_second": None}
     [slow] = told["slowest"]
     assert slow == {"path": "\udcff\udcfe no UTF-8", "name": "\\xff\\xfe no UTF-8", "sent": 5, "size": 10, "seconds": 1.5}
     [notice] = told["notices"]

@@ -70,16 +70,18 @@ _ASK_JOURNAL: Options = {
     "options": (*_named("connection", "endpoint-url", "profile"), *_JOURNAL, *_ANSWER),
     **_FILE,
 }
+_RETRIES = ("request-timeout", "max-attempts", "retry-window")
 _ASK_STORE: Options = {
     **_FILE,
     "connection": (*OPTIONS["connection"], *_named("objects", "request-payer")),
-    "tuning": _named("tuning", "concurrency", "readers", "request-timeout", "max-attempts", "retry-window"),
+    "tuning": _named("tuning", "concurrency", "readers", "max-requests-per-second", *_RETRIES),
 }
-_PATIENCE = ("concurrency", "scanners", "readers", "max-memory", "request-timeout", "max-attempts", "retry-window")
 _ADOPT: Options = {
     **_ASK_STORE,
     "objects": _named("objects", "checksum-algorithm"),
-    "tuning": _named("tuning", *_PATIENCE),
+    "tuning": _named(
+        "tuning", "concurrency", "scanners", "readers", "max-memory", "max-requests-per-second", "max-open-files", *_RETRIES
+    ),
     "selection": OPTIONS["selection"],
     "behaviour": (TRUST_SIZE, *_JOURNAL, *_named("behaviour", "drop-cache")),
     "output": OPTIONS["output"],
@@ -93,7 +95,7 @@ _DOCTOR: Options = {
 _PLAN: Options = {
     "estimate": PLAN,
     "connection": _named("connection", "endpoint-url", "profile"),
-    "tuning": _named("tuning", "scanners", "part-size", "multipart-threshold", "max-memory"),
+    "tuning": _named("tuning", "scanners", "part-size", "multipart-threshold", "max-memory", "bwlimit"),
     "selection": OPTIONS["selection"],
     "behaviour": (*_named("behaviour", "trust-mtime", "retry-failed", "secrets"), *_JOURNAL),
     "output": OPTIONS["output"],

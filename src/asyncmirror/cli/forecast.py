@@ -58,6 +58,7 @@ def run(gathered: Gathered, source: str, destination: str) -> int:
     """
     settings = gathered.settings(source, destination)
     asked = replace(Ask(), **gathered.sections.get("plan", {}))
+    asked = replace(asked, bandwidth=settings.tuning.bwlimit.mean(asked.bandwidth))
     output = gathered.output()
     teller = _Teller(output)
     found = Forecaster(settings, teller.progress, teller.settled).run()

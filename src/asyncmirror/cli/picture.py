@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from asyncmirror.cli.fold import State
-from asyncmirror.cli.report import duration, left, moment, problem_count, throttled
+from asyncmirror.cli.report import duration, left, limited, moment, problem_count, throttled
 from asyncmirror.events import Progress, Transfer, Waiting
 from asyncmirror.model import Outcome
 from asyncmirror.rates import Pace, Rate, average, remaining
@@ -34,8 +34,9 @@ def picture(state: State, progress: Progress, pace: Pace, width: int, height: in
         _speeds(progress, pace),
         _way(progress, pace, width) if state.waiting is None else _waiting(state.waiting),
     ]
-    if asks := _PAUSED if progress.paused else throttled(progress.flight):
-        parts.append(Text(asks, style="yellow", no_wrap=True, overflow="ellipsis"))
+    slow = _PAUSED if progress.paused else throttled(progress.flight)
+    if slow := "; ".join(filter(None, (slow, limited(progress.allowance)))):
+        parts.append(Text(slow, style="yellow", no_wrap=True, overflow="ellipsis"))
     room = min(_SLOWEST, height - _FIXED_LINES)
     slowest = progress.slowest[:room] if room > 0 else ()
     if slowest:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from asyncmirror.cli.fold import State
-from asyncmirror.events import Deletion, Deletions, Fate, Flight, Progress, Settled, Summary
+from asyncmirror.events import Allowance, Deletion, Deletions, Fate, Flight, Progress, Settled, Summary
 from asyncmirror.model import PROBLEMS, Outcome
 from asyncmirror.rates import Pace, Rate, average, remaining
 from asyncmirror.sizes import format_size
@@ -65,6 +65,18 @@ def throttled(flight: Flight) -> str:
     return f"throttled: {flight.limit:,} of {flight.most:,} in flight" if flight.limit < flight.most else ""
 
 
+def limited(allowance: Allowance) -> str:
+    """What may be sent in a second, and until when; empty where nothing limits it now or later."""
+    said = []
+    if allowance.bandwidth or allowance.until:
+        rate = f"{format_size(allowance.bandwidth)}/s" if allowance.bandwidth else "none"
+        until = time.strftime(" until %a %H:%M", time.localtime(allowance.until)) if allowance.until else ""
+        said.append(f"limit {rate}{until}")
+    if allowance.requests:
+        said.append(f"limit {allowance.requests:g} requests/s")
+    return ", ".join(said)
+
+
 def periodic(progress: Progress, pace: Pace) -> str:
     """One line that says how far it is, for a log."""
     uploaded = progress.settled.get(Outcome.COMPLETE, 0)
@@ -78,6 +90,7 @@ def periodic(progress: Progress, pace: Pace) -> str:
         rates(pace.now),
         left(progress, pace),
         "paused" if progress.paused else throttled(progress.flight),
+        limited(progress.allowance),
     )
     return "; ".join(filter(None, said))
 

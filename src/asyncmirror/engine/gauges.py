@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from asyncmirror.events import Flight, Progress, Transfer, Waiting
+from asyncmirror.events import Allowance, Flight, Progress, Transfer, Waiting
 from asyncmirror.model import Outcome
 
 _END_OF_TIME = 1 << 37
@@ -27,6 +27,7 @@ def to_plain(progress: Progress) -> dict[str, object]:
         "slowest": [[os.fsdecode(path), *rest] for path, *rest in progress.slowest],
         "flight": progress.flight._asdict(),
         "waiting": progress.waiting,
+        "allowance": progress.allowance._asdict(),
     }
 
 
@@ -43,9 +44,13 @@ def from_plain(found: object) -> Progress:
     )
     slowest = tuple(map(_transfer, listed(told.get("slowest", []))))
     flight = Flight._make(_numbers(Flight(), mapping(told.get("flight", {}))))
+    allowance = Allowance._make(_numbers(Allowance(), mapping(told.get("allowance", {}))))
+    moment(allowance.until)
     progress = Progress._make(_numbers(Progress(), told))
     waiting = waiting_from(told.get("waiting"))
-    return progress._replace(settled=settled, settled_bytes=sizes, slowest=slowest, flight=flight, waiting=waiting)
+    return progress._replace(
+        settled=settled, settled_bytes=sizes, slowest=slowest, flight=flight, allowance=allowance, waiting=waiting
+    )
 
 
 def waiting_from(found: object) -> Waiting | None:
@@ -106,7 +111,7 @@ def _by_number(counts: Mapping[Outcome, int]) -> dict[str, int]:
     return {str(int(outcome)): count for outcome, count in counts.items()}
 
 
-def _numbers(defaults: Progress | Flight, told: Mapping[str, object]) -> Iterator[object]:
+def _numbers(defaults: Progress | Flight | Allowance, told: Mapping[str, object]) -> Iterator[object]:
     """The fields that are numbers, or yes or no, as they are told; the others as they are."""
     for name, default in defaults._asdict().items():
         value = told.get(name, default)

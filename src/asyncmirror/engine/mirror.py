@@ -39,6 +39,7 @@ from asyncmirror.plan.remap import Remaps
 from asyncmirror.plan.schedule import Schedule
 from asyncmirror.settings import Settings, Tuning
 from asyncmirror.source.filesystem import threads
+from asyncmirror.store.limits import allowance
 from asyncmirror.store.port import Store
 
 T = TypeVar("T")
@@ -283,7 +284,7 @@ class Mirror:
     def progress(self) -> Progress:
         """The gauges now. Between runs they stand as the last one left them."""
         progress = Progress(running=False, paused=self.paused) if self._run is None else self._run.progress()
-        return progress._replace(waiting=self.waiting)
+        return progress._replace(waiting=self.waiting, allowance=allowance(self.tuning))
 
     def _live(self) -> Live:
         return Live(self.progress(), {knob.name: knob.show(self.tuning) for knob in KNOBS}, self._paused)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from asyncmirror.events import Progress, Settled, Waiting
+from asyncmirror.events import Allowance, Progress, Settled, Waiting
 from asyncmirror.http.health import Health
 from asyncmirror.http.history import Point, Series
 from asyncmirror.http.picture import Phase, Picture
@@ -73,6 +73,7 @@ def status(picture: Picture, health: Health, instance: Instance, now: float) -> 
         "now": {"bytes_per_second": round(rate.bytes), "files_per_second": round(rate.objects, 2)} if running else None,
         "average": {"bytes_per_second": round(mean.bytes), "files_per_second": round(mean.objects, 2)},
         "in_flight": {"limit": progress.flight.limit, "most": progress.flight.most},
+        "allowance": _allowance(progress.allowance),
         "slowest": _slowest(progress) if running else [],
         "problems": [_problem(problem) for problem in reversed(picture.problems)],
         "notices": [{"time": said.time, "text": show_line(said.text)} for said in reversed(picture.notices)],
@@ -146,6 +147,14 @@ def _named(path: bytes) -> dict[str, object]:
 
 def _problem(event: Settled) -> dict[str, object]:
     return {**_named(event.path), "outcome": event.outcome.name.lower(), "reason": show_line(event.reason), "size": event.size}
+
+
+def _allowance(allowance: Allowance) -> dict[str, object]:
+    return {
+        "bytes_per_second": allowance.bandwidth or None,
+        "until": allowance.until or None,
+        "requests_per_second": allowance.requests or None,
+    }
 
 
 def _waiting(waiting: Waiting) -> dict[str, object]:

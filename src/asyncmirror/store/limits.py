@@ -5,6 +5,7 @@ Owns the two meters, and the clock on the wall that a timetable goes by. With se
 
 from datetime import UTC, datetime
 
+from asyncmirror.events import Allowance
 from asyncmirror.settings import Tuning
 from asyncmirror.sizes import KIB
 from asyncmirror.store.meter import Meter
@@ -38,5 +39,18 @@ class Limits:
         self.requests.limit((lambda: requests) if requests else None)
 
 
+def allowance(tuning: Tuning) -> Allowance:
+    """What a tuning allows at this moment."""
+    now = _clock()
+    until = tuning.bwlimit.until(now)
+    # By the wall clock, which may be set between now and then.
+    end = 0.0 if until is None else until.replace(tzinfo=None).timestamp()
+    return Allowance(tuning.bwlimit.at(now) or 0, tuning.max_requests_per_second, end)
+
+
 def _now(table: Timetable) -> int | None:
-    return table.at(datetime.now(tz=UTC).astimezone())
+    return table.at(_clock())
+
+
+def _clock() -> datetime:
+    return datetime.now(tz=UTC).astimezone()
