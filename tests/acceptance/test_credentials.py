@@ -172,4 +172,11 @@ def test_a_bug(planted: tuple[Server, Runner, Site], tree: Path, home: Path, tmp
     assert code == 4, said
     assert "a bug with [hidden] and [hidden]" in said
     assert ("Traceback" in said) == (level == "debug")
+    (report,) = (home / "state" / "asyncmirror").glob("asyncmirror-crash-*.txt")
+    assert str(report) in said
+    assert report.stat().st_mode & 0o777 == 0o600
+    told = report.read_text(encoding="utf-8")
+    for expected in ("RuntimeError", "in broken", f"settings.tuning.part_size: {5 << 20}", "The gauges:\n", "asyncmirror 0."):
+        assert expected in told
+    assert not list((home / "state" / "asyncmirror").glob("asyncmirror-native-*"))
     assert_nothing_left(home)

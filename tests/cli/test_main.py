@@ -104,15 +104,19 @@ def fail_with(error: BaseException) -> Callable[..., int]:
 
 
 def test_an_error_that_should_not_be_asks_for_a_report(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted-secret")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(sync, "run", fail_with(KeyError("planted-secret\n")))
     assert main(["sync", "/tmp", "s3://bucket"]) == 4
     err = capsys.readouterr().err
     assert err.startswith("asyncmirror: internal error: KeyError: ")
     assert err.count("\n") == 1
     assert "planted-secret" not in err
+    (report,) = (tmp_path / "asyncmirror").iterdir()
+    assert f"(please report it, with {report})" in err
+    assert "planted-secret" not in report.read_text(encoding="utf-8")
 
 
 def test_debug_shows_where_it_happened(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,8 @@ log file's form and fate are `cli.log_file`'s. Knows no engine.
 
 import logging
 import re
+import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
@@ -23,6 +25,9 @@ _SECRET_VARIABLES = (
     "ASYNCMIRROR_HTTP_TOKEN",
 )
 _FOREIGN = ("aioboto3", "aiobotocore", "aiohttp", "boto3", "botocore", "s3transfer", "urllib3")
+_UPLOADER = "asyncmirror.engine.process"
+_KEPT = 50
+"""Lines that a report shows."""
 _HIDDEN = "[hidden]"
 # A header or a query parameter that authenticates, as it stands in a dump of headers, a dictionary's repr or a URL. The value
 # ends at a quote, at the end of the line or at a parameter's end; Authorization holds blanks and commas. A comma parts name
@@ -102,11 +107,31 @@ class _Stderr(logging.Handler):
         stderr.write([self.format(record)])
 
 
+class _Recent(logging.Handler):
+    """Keeps the last lines, for a report of an error that should not be."""
+
+    def __init__(self, formatter: logging.Formatter) -> None:
+        super().__init__()
+        self.setFormatter(formatter)
+        self.lines: deque[str] = deque(maxlen=_KEPT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one record."""
+        when = time.strftime("%H:%M:%S", time.gmtime(record.created))
+        self.lines.append(f"{when} {self.format(record)}")
+
+
+def recent() -> tuple[str, ...]:
+    """The last lines that were logged, at "info" or above whatever stderr's level."""
+    return tuple(line for handler in logging.getLogger().handlers if isinstance(handler, _Recent) for line in handler.lines)
+
+
 def configure(level: str, redact: Redactor, file: logging.Handler | None = None) -> None:
     """Log to stderr from this level on (``debug``, ``info``, ``warning`` or ``error``), and to a file as `set_level` says."""
-    handler = _Stderr()
-    handler.setFormatter(_Formatter(redact))
-    logging.basicConfig(handlers=[handler] if file is None else [handler, file], force=True)
+    handler, formatter = _Stderr(), _Formatter(redact)
+    handler.setFormatter(formatter)
+    handlers: list[logging.Handler] = [handler, _Recent(formatter)]
+    logging.basicConfig(handlers=handlers if file is None else [*handlers, file], force=True)
     logging.raiseExceptions = False
     set_level(level)
 
@@ -115,8 +140,11 @@ def set_level(level: str) -> None:
     """Change what is logged, while it runs: on stderr from this level on, in a log file from there on and from "info" on."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
     root = logging.getLogger()
+    low = min(threshold, logging.INFO)
     for handler in root.handlers:
-        handler.setLevel(threshold if isinstance(handler, _Stderr) else min(threshold, logging.INFO))
-    root.setLevel(min((handler.level for handler in root.handlers), default=threshold))
+        handler.setLevel(threshold if isinstance(handler, _Stderr) else logging.NOTSET if isinstance(handler, _Recent) else low)
+    root.setLevel(low)
+    # A bug of an uploader process comes with its traceback at "debug": a report of it shows that, whatever is shown otherwise.
+    logging.getLogger(_UPLOADER).setLevel(logging.DEBUG)
     for name in _FOREIGN:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))

@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # argparse ends so after --help and --version
         return end.code if isinstance(end.code, int) else 0
     except Exception as error:  # noqa: BLE001  the last line of defence: nobody should meet a traceback unasked
-        _bug(error)
+        _bug(error, os.environ)
         return _BUG
     finally:
         stderr.settle()
@@ -302,14 +302,19 @@ def _shared(arguments: argparse.Namespace) -> Iterator[Option]:
     return (option for group in arguments.options.values() for option in group if option in _SYNC_OPTIONS)
 
 
-def _bug(error: Exception) -> None:
+def _bug(error: Exception, environ: Mapping[str, str]) -> None:
     import logging  # noqa: PLC0415  lazily: see above
 
+    from asyncmirror.cli import crash, logs  # noqa: PLC0415  lazily: see above
+
     logging.getLogger(__name__).debug("an error that should not be", exc_info=error)
+    logging.getLogger(logs.STORY).critical("an error that should not be", exc_info=error, extra={"fields": {"event": "crash"}})
+    report = crash.write(error, environ)
     cause: BaseException = error
     while isinstance(cause, BaseExceptionGroup):  # a task's: the first of them says more than that there were some
         cause = cause.exceptions[0]
-    complain(f"internal error: {type(cause).__name__}: {cause} (please report it, with what --log-level debug says)")
+    what = f"with {report}" if report else "with what --log-level debug says"
+    complain(f"internal error: {type(cause).__name__}: {cause} (please report it, {what})")
 
 
 _RUNS: Mapping[str, _Run] = {

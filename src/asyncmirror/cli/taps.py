@@ -6,6 +6,7 @@ Owns the choice; each follower is a `Tap` in a room of its own, imported when it
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from asyncmirror.cli.circumstances import Circumstances
 from asyncmirror.cli.gather import Invocation
 from asyncmirror.cli.log_file import LogFile
 from asyncmirror.cli.tap import Tap
@@ -18,6 +19,7 @@ def choose(
     invocation: Invocation, environ: Mapping[str, str], log: LogFile | None, site: "Site | None" = None
 ) -> Iterator[Tap]:
     """The taps for these wishes, in the order in which they are told. `log` and `site` are the file and the page asked for."""
+    yield Circumstances(invocation)
     if "NOTIFY_SOCKET" in environ:
         from asyncmirror.cli.sd_notify import Supervisor  # noqa: PLC0415  few have one
         from asyncmirror.cli.supervised import Supervised  # noqa: PLC0415

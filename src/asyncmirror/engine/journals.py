@@ -28,21 +28,22 @@ def default_journal(of: Belongs) -> Path:
     """Where the journal is kept when nobody said where: ``$XDG_STATE_HOME/asyncmirror/SOURCE--BUCKET-PREFIX-HASH.sqlite``."""
     digest = hashlib.sha256("\0".join(of).encode()).hexdigest()[:12]
     source = _UNFIT.sub("-", os.path.basename(of.source)).strip("-.")[:40] or "root"
-    return _base() / f"{source}--{_told(of.destination)}-{digest}.sqlite"
+    return state_directory() / f"{source}--{_told(of.destination)}-{digest}.sqlite"
 
 
 def journals_of(destination: Destination) -> list[Path]:
     """The journals kept where nobody said where that have the name of this destination; another store's may be among them."""
-    return sorted(_base().glob(f"*--{_told(str(destination))}-{'[0-9a-f]' * 12}.sqlite"))
+    return sorted(state_directory().glob(f"*--{_told(str(destination))}-{'[0-9a-f]' * 12}.sqlite"))
 
 
 def running() -> list[tuple[Path, Holder]]:
     """The journals kept where nobody said where that a process has at this moment, and which."""
-    found = ((lock.with_suffix(""), holder(lock.with_suffix(""))) for lock in sorted(_base().glob("*.sqlite.lock")))
+    found = ((lock.with_suffix(""), holder(lock.with_suffix(""))) for lock in sorted(state_directory().glob("*.sqlite.lock")))
     return [(journal, process) for journal, process in found if process is not None]
 
 
-def _base() -> Path:
+def state_directory() -> Path:
+    """Where journals are kept when nobody said where, and whatever else belongs to this user's mirrors."""
     state = os.environ.get("XDG_STATE_HOME", "")
     return (Path(state) if os.path.isabs(state) else Path("~/.local/state").expanduser()) / "asyncmirror"
 
