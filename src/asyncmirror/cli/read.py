@@ -7,8 +7,6 @@ Knows no flag's name, no environment and no parser.
 import math
 import os
 import re
-import shlex
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -188,6 +186,9 @@ def notify(text: str) -> tuple[str, ...]:
         if not good:
             raise UsageError("it is no URL", hint="write https://HOST/PATH, or a command")
         return (text,)
+    import shlex  # noqa: PLC0415  these two take as long to import as all of this room, and few ask for them
+    import shutil  # noqa: PLC0415
+
     try:
         words = shlex.split(text)
     except ValueError as error:
