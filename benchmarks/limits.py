@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import json
 import os
+import shutil
 import ssl
 import subprocess
 import sys
@@ -138,7 +139,7 @@ def measure(case: Case, work: Path, seconds: float, authority: str, certificate:
                     run.kill()  # what is in flight would be sent to its end
                     run.communicate()
                     for left in work.glob("journal.sqlite*"):
-                        left.unlink()
+                        shutil.rmtree(left) if left.is_dir() else left.unlink()
         finally:
             server.kill()
 
