@@ -127,14 +127,16 @@ class Transfer(NamedTuple):
 
 
 class Flight(NamedTuple):
-    """Requests in flight: `limit` are allowed now, `most` were asked for, `refused` were turned away by the store.
+    """Requests in flight: `limit` are allowed now, `most` at any time, `refused` were turned away by the store.
 
-    The limit is lower than `most` while the store asks for fewer; 0 while it admits none and is tried every few seconds.
+    The limit is lower than `most` where fewer serve as well, and where the store asks for fewer: then `throttled` says so. It
+    is 0 while the store admits none and is tried every few seconds.
     """
 
     limit: int = 0
     most: int = 0
     refused: int = 0
+    throttled: bool = False
 
 
 class Allowance(NamedTuple):

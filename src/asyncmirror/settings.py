@@ -135,7 +135,8 @@ class ObjectOptions:
 class Tuning:
     """How much at once, and how patient. Sizes in bytes, times in seconds."""
 
-    concurrency: int = 64  # requests in flight
+    concurrency: int = 256  # requests in flight; with `auto` so many at most
+    auto: bool = True  # as many of them as serve best, found out while it runs
     loops: int = 1  # event loops that upload; more than one are processes
     scanners: int = 0  # threads that list directories; 0: as the source's file system suggests
     readers: int = 0  # threads that read files; likewise

@@ -143,6 +143,7 @@ def test_every_field_of_the_settings_can_be_given() -> None:
     elsewhere |= {"settings.send", "settings.trust_size", "settings.only_failed"}  # of other commands
     elsewhere |= {"settings.within"}  # of a mirror file
     elsewhere |= {option.field for option in DELETE}
+    elsewhere |= {"tuning.auto"}  # --concurrency auto
     assert wanted - elsewhere == fields
 
 

@@ -35,7 +35,7 @@ def drawn(gauges: Progress, width: int, height: int, state: State | None = None)
 @pytest.mark.parametrize("scanning", [True, False])
 def test_the_picture_fits(width: int, height: int, *, scanning: bool) -> None:
     slowest = tuple(Transfer(b"spectro/" * 20 + b"%d" % number, 1 << 30, 3 << 30, 75.0) for number in range(9))
-    gauges = progress(scanning=scanning, slowest=slowest)._replace(flight=Flight(12, 64))
+    gauges = progress(scanning=scanning, slowest=slowest)._replace(flight=Flight(12, 64, throttled=True))
     lines = drawn(gauges, width, height)
     assert len(lines) < height
     assert max(cell_len(line) for line in lines) <= width
@@ -61,8 +61,8 @@ def test_the_picture_tells_what_counts() -> None:
 
 def test_a_store_that_asks_for_fewer_requests_is_seen() -> None:
     gauges = progress(scanning=True)
-    assert drawn(gauges._replace(flight=Flight(12, 64, 99)), 80, 24)[-1] == "throttled: 12 of 64 in flight"
-    assert "throttled" not in "".join(drawn(gauges._replace(flight=Flight(64, 64, 99)), 80, 24))
+    assert drawn(gauges._replace(flight=Flight(12, 64, 99, throttled=True)), 80, 24)[-1] == "throttled: 12 of 64 in flight"
+    assert "throttled" not in "".join(drawn(gauges._replace(flight=Flight(12, 64, 99)), 80, 24))
 
 
 def test_what_limits_the_run_is_seen() -> None:

@@ -18,7 +18,13 @@ from asyncmirror.store.memory import MemoryStore
 
 PART = 5 * MIB
 TUNING = Tuning(
-    concurrency=8, part_size=PART, multipart_threshold=2 * PART, max_memory=64 * MIB, max_attempts=2, retry_window=1.0
+    concurrency=8,
+    auto=False,
+    part_size=PART,
+    multipart_threshold=2 * PART,
+    max_memory=64 * MIB,
+    max_attempts=2,
+    retry_window=1.0,
 )
 
 

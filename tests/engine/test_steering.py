@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from asyncmirror.cli import read
 from asyncmirror.cli.options import OPTIONS
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.engine.steering import KNOBS, LIVE, Turn, permit, turns
@@ -161,24 +162,26 @@ async def test_what_is_fixed_is_refused_and_nothing_is_turned(house: House, fiel
 
 def test_more_than_the_system_allows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1000, 1000))
-    now = Tuning(concurrency=4, scanners=1, readers=1)
-    permit(now, replace(now, concurrency=200))
+    now = Tuning(auto=False, concurrency=4, scanners=1, readers=1)
+    assert permit(now, replace(now, concurrency=200)).concurrency == 200
+    assert 300 < permit(now, replace(now, auto=True, concurrency=4000)).concurrency < 400, "a bound is what there can be"
     with pytest.raises(UsageError, match=r"needs more open files than the system allows \(ulimit -n\) \(at most 3\d\d\)"):
         permit(now, replace(now, concurrency=4000))
 
 
 def test_what_differs_is_named() -> None:
     now = Tuning()
-    assert turns(now, replace(now, max_memory=65 * MIB, concurrency=1)) == (
-        Turn("concurrency", "64", "1"),
+    assert turns(now, replace(now, max_memory=65 * MIB, auto=False, concurrency=1)) == (
+        Turn("concurrency", "auto", "1"),
         Turn("max-memory", "512MiB", "65MiB"),
     )
     assert turns(now, now) == ()
     assert {each.name for each in fields(Tuning)} >= LIVE
     names = {option.name: option for option in OPTIONS["tuning"]}
     for knob in KNOBS:
-        read = names[knob.name].read(knob.show(now))
-        assert read == getattr(now, names[knob.name].field.removeprefix("tuning.")), "a knob's text is what its flag takes"
+        value = names[knob.name].read(knob.show(now))
+        values = value.values if isinstance(value, read.Fields) else {names[knob.name].field.removeprefix("tuning."): value}
+        assert all(getattr(now, field) == value for field, value in values.items()), "a knob's text is what its flag takes"
 
 
 async def test_processes_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ async def test_a_storm_narrows_the_flight_and_loses_nothing(settings: Settings, 
 @pytest.mark.hazard(3)
 async def test_a_store_that_admits_so_many_a_second_is_given_so_many(settings: Settings, server: S3Server) -> None:
     watched = Watched()
-    settings = replace(settings, tuning=Tuning(concurrency=32))
+    settings = replace(settings, tuning=Tuning(concurrency=32, auto=False))
     ran = await watched.run(settings, server, Fault("PutObject", Kind.SLOW_DOWN, admits=200.0))
     assert ran.summary.exit_code == 0
     assert ran.count(Outcome.COMPLETE) == FILES

@@ -3,7 +3,7 @@
 from asyncmirror.engine.throttling import Throttling
 from asyncmirror.events import Flight
 
-FREE, FEW = Flight(64, 64), Flight(12, 64)
+FREE, FEW = Flight(64, 64), Flight(12, 64, throttled=True)
 
 
 class Told:

@@ -1,108 +1,15 @@
 """The pace: its transitions, and what they come to with a store that admits so many requests a second."""
 
-import heapq
-import random
-from collections import deque
-from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import count
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncmirror.plan import backoff
 from asyncmirror.plan.pace import FIRST_GAP, FORGOTTEN, HALVED, LONE, LONGEST_GAP, LOWERED, PERIOD, Pace
+from tests.plan.simulation import WORKERS, Simulation
 
-LATENCY = 0.02
-WORKERS = 64
 REFUSED, SUCCEEDED, FAILED = range(3)
-
-
-class Simulation:
-    """Workers that always have something to send, a store that refuses what comes above its rate, and the pace between them.
-
-    Args:
-        rate: Requests per second that the store admits at a moment.
-        paced: Without, only each worker's own backing off answers the store.
-    """
-
-    def __init__(self, rate: Callable[[float], float], seed: int = 1, *, most: int = WORKERS, paced: bool = True) -> None:
-        self.done: list[float] = []
-        self.refused: list[float] = []
-        self.pace = Pace.free(most)
-        self._rate = rate
-        self._paced = paced
-        self._chance = random.Random(seed)
-        self._order = count()
-        self._events: list[tuple[float, int, Callable[[float], None]]] = []
-        self._ready = deque(range(WORKERS))
-        self._failures = [0] * WORKERS
-        self._begun = 0
-        self._in_flight = 0
-        self._held = 0.0
-        self._credit, self._credited = float("inf"), 0.0
-
-    def run(self, until: float) -> None:
-        """Let time pass up to a moment."""
-        self._start(0.0)
-        while self._events[0][0] <= until:
-            now, _, happen = heapq.heappop(self._events)
-            happen(now)
-            self._start(now)
-
-    def rate_in(self, begin: float, end: float) -> float:
-        """Successes per second between two moments."""
-        return sum(begin <= moment < end for moment in self.done) / (end - begin)
-
-    def refused_in(self, begin: float, end: float) -> int:
-        """Refusals between two moments."""
-        return sum(begin <= moment < end for moment in self.refused)
-
-    def recovered(self, calm: float, rate: float, within: float) -> float:
-        """Seconds after which there are 90 % of a rate, over half a second each."""
-        steps = (calm + step / 2 for step in range(round(2 * within) + 1))
-        return next((step - calm for step in steps if self.rate_in(step, step + 0.5) >= 0.9 * rate), float("inf"))
-
-    def _at(self, moment: float, happen: Callable[[float], None]) -> None:
-        heapq.heappush(self._events, (moment, next(self._order), happen))
-
-    def _start(self, now: float) -> None:
-        while self._ready and self._in_flight < int(self.pace.limit) and now >= self._held:
-            worker = self._ready.popleft()
-            self._begun += 1
-            self._in_flight += 1
-            admitted, number = self._admits(now), self._begun
-            self._at(now + LATENCY, partial(self._answer, worker, number, admitted))
-
-    def _admits(self, now: float) -> bool:
-        # A tenth of a second's worth may come at once.
-        rate = self._rate(now)
-        self._credit = min(max(1.0, rate / 10), self._credit + rate * (now - self._credited))
-        self._credited = now
-        if rate <= 0 or self._credit < 1:
-            return False
-        self._credit -= 1
-        return True
-
-    def _answer(self, worker: int, number: int, admitted: bool, now: float) -> None:  # noqa: FBT001  bound where it is sent
-        before = self.pace
-        if admitted:
-            self.done.append(now)
-            self.pace = self.pace.succeeded(number, now)
-            self._failures[worker] = 0
-            self._ready.append(worker)
-        else:
-            self.refused.append(now)
-            if self._paced:
-                self.pace = self.pace.refused(number, self._begun, self._in_flight, now)
-            self._failures[worker] += 1
-            pause = backoff.delay(self._failures[worker], self._chance.random(), throttled=True)
-            self._at(now + pause, lambda _: self._ready.append(worker))
-        self._in_flight -= 1
-        if self.pace.gap and (self.pace.gap, self.pace.mark) != (before.gap, before.mark):
-            self._held = now + self.pace.gap * (1 + self._chance.random()) / 2
-            self._at(self._held, lambda _: None)
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -203,7 +110,7 @@ def test_in_a_storm_the_gap_grows_to_its_longest_and_goes_with_the_first_success
 
 def test_the_way_back_doubles_then_slows_then_is_over() -> None:
     pace, number = storm(64)
-    numbers: Iterator[int] = count(number + 1)
+    numbers = count(number + 1)
     while pace.gap:
         pace = pace.succeeded(next(numbers), 0.0)
     assert pace.limit == 1

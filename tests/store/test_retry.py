@@ -29,6 +29,7 @@ from asyncmirror.model import (
     Visibility,
 )
 from asyncmirror.plan import backoff
+from asyncmirror.plan.allowance import Allowance
 from asyncmirror.settings import Tuning
 from asyncmirror.store.memory import MemoryStore
 from asyncmirror.store.retry import RetryingStore
@@ -203,7 +204,7 @@ async def test_no_attempt_begins_after_the_window() -> None:
 
 def storm(time: Time) -> Throttle:
     """A throttle that the store has just told to slow down, and that nothing more is told."""
-    throttle = Throttle(Slots(10), 10, clock=time.clock)
+    throttle = Throttle(Slots(10), Allowance.fixed(10), clock=time.clock)
     for number in (1, 2):
         throttle.failed(ThrottledError(""), number, 10)
     return throttle
@@ -274,7 +275,9 @@ async def test_the_window_leaves_out_the_time_in_which_the_store_asks_for_fewer(
 async def test_one_key_that_is_always_turned_away_is_given_up_after_the_window() -> None:
     store, time = Failing(*(ThrottledError("") for _ in range(1000))), Time()
     with pytest.raises(ThrottledError):
-        await patient(store, time, Throttle(Slots(10), 10, clock=time.clock), window=60.0).put_object("key", BODY, SUM, PLAIN)
+        await patient(store, time, Throttle(Slots(10), Allowance.fixed(10), clock=time.clock), window=60.0).put_object(
+            "key", BODY, SUM, PLAIN
+        )
     assert 40.0 < sum(time.slept) <= 80.0
 
 
@@ -372,7 +375,7 @@ async def test_a_listing_that_is_left_early_is_closed() -> None:
 
 async def test_a_pause_is_no_part_of_the_window() -> None:
     time = Time()
-    throttle = Throttle(Slots(10), 10, clock=time.clock)
+    throttle = Throttle(Slots(10), Allowance.fixed(10), clock=time.clock)
 
     class Paused(Failing):
         async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:

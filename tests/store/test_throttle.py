@@ -8,6 +8,7 @@ from asyncmirror import checksum as checksums
 from asyncmirror.errors import ConnectionFaultError, ServerFaultError, ThrottledError
 from asyncmirror.events import Flight
 from asyncmirror.model import Algorithm, Body, Checksum, Properties, RemoteObject, Stored
+from asyncmirror.plan.allowance import Allowance
 from asyncmirror.plan.pace import FORGOTTEN, LONE, LOWERED
 from asyncmirror.store.limit import LimitedStore
 from asyncmirror.store.memory import MemoryStore
@@ -26,7 +27,7 @@ class Throttled:
     def __init__(self) -> None:
         self.now = 100.0
         self.slots = Slots(10)
-        self.throttle = Throttle(self.slots, 10, clock=lambda: self.now, chance=lambda: 0.0)
+        self.throttle = Throttle(self.slots, Allowance.fixed(10), clock=lambda: self.now, chance=lambda: 0.0)
         self.told: list[Flight] = []
         self.throttle.changed = lambda: self.told.append(self.throttle.flight)
         self.begun = 0
@@ -54,10 +55,10 @@ async def test_the_gauges_tell_how_few_are_allowed_and_how_many_were_turned_away
     assert throttled.told == []
     throttled.refuse(9)
     assert throttled.throttle.active
-    assert throttled.throttle.flight == Flight(0, 10, 10)
-    assert throttled.told[-1] == Flight(0, 10, 10)
+    assert throttled.throttle.flight == Flight(0, 10, 10, throttled=True)
+    assert throttled.told[-1] == Flight(0, 10, 10, throttled=True)
     throttled.succeed(100)
-    assert throttled.throttle.flight == Flight(int(10 * LOWERED), 10, 10)
+    assert throttled.throttle.flight == Flight(int(10 * LOWERED), 10, 10, throttled=True)
     throttled.now += 30
     throttled.succeed(1)
     assert throttled.told[-1] == Flight(10, 10, 10)
@@ -139,7 +140,7 @@ async def test_a_limited_store_that_is_refused_has_fewer_requests_in_flight() ->
     refused = await asyncio.gather(*map(put, range(20)), return_exceptions=True)
     assert [type(error) for error in refused] == [ThrottledError] * 20
     assert store.most == 20
-    assert limited.throttle.flight == Flight(13, 20, 20)  # the second of them lowered it, when 19 were in flight
+    assert limited.throttle.flight == Flight(13, 20, 20, throttled=True)  # by the second, with 19 in flight
     store.busy, store.most = False, 0
     await asyncio.gather(*map(put, range(13)))
     assert store.most == 13

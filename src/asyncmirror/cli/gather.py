@@ -142,6 +142,8 @@ def gather(flags: Sequence[Given], variables: Sequence[Given], filed: Sequence[G
     for given in (*flags, *weaker):
         section, _, name = given.option.field.partition(".")
         match given.value():
+            case read.Fields(values):
+                sections.setdefault(section, {}).update(values)
             case tuple() as more:
                 lists[given.option.field] = (*lists.get(given.option.field, ()), *more)
             case Mapping() as pairs:

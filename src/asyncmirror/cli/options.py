@@ -100,7 +100,13 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
         Option(("--no-overwrite",), "objects.overwrite", read.negated, "", "refuse files whose key has an object already"),
     ),
     "tuning": (
-        Option(("--concurrency",), "tuning.concurrency", read.count, "N", f"requests at once (default: {_TUNING.concurrency})"),
+        Option(
+            ("--concurrency",),
+            "tuning.concurrency",
+            read.concurrency,
+            "auto|N",
+            f"requests at once (default: auto, as many as serve best, up to {_TUNING.concurrency})",
+        ),
         Option(("--loops",), "tuning.loops", read.count, "N", f"processes that upload (default: {_TUNING.loops})"),
         Option(("--scanners",), "tuning.scanners", read.count, "N", "threads that list (default: 1; over a network 8)"),
         Option(("--readers",), "tuning.readers", read.count, "N", "threads that read (default: 4; over a network 32)"),

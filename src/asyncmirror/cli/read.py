@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from asyncmirror.errors import UsageError
@@ -18,7 +19,7 @@ from asyncmirror.model import Algorithm
 from asyncmirror.plan.filters import Filters
 from asyncmirror.plan.remap import Remaps
 from asyncmirror.plan.schedule import parse as parse_schedule
-from asyncmirror.settings import MaxDelete, Remap, Rule, Secrets, Stubs, Symlinks, check_endpoint
+from asyncmirror.settings import MaxDelete, Remap, Rule, Secrets, Stubs, Symlinks, Tuning, check_endpoint
 from asyncmirror.sizes import parse_size
 from asyncmirror.timetable import OFF, Timetable
 
@@ -95,6 +96,22 @@ def max_delete(text: str) -> MaxDelete:
     if not 0 <= share <= _ALL:
         raise UsageError(f"{text!r} is no percentage", hint="write a number such as 500, or a part such as 5%")
     return MaxDelete(0, share / _ALL)
+
+
+class Fields(NamedTuple):
+    """What one option says of several fields of its section."""
+
+    values: Mapping[str, object]
+
+
+def concurrency(text: str) -> Fields:
+    """A number of requests, or ``auto``: as many as serve best, within the default bound."""
+    if text.strip().lower() == "auto":
+        return Fields({"auto": True, "concurrency": Tuning().concurrency})
+    try:
+        return Fields({"auto": False, "concurrency": count(text)})
+    except UsageError as error:
+        raise UsageError(f"{text!r} is no number of requests", hint="write a whole number, or auto") from error
 
 
 def depth(text: str) -> int | None:

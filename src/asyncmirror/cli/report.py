@@ -62,7 +62,7 @@ def problem_count(progress: Progress) -> int:
 
 def throttled(flight: Flight) -> str:
     """How few requests may be in flight; empty where the store does not ask for fewer."""
-    return f"throttled: {flight.limit:,} of {flight.most:,} in flight" if flight.limit < flight.most else ""
+    return f"throttled: {flight.limit:,} of {flight.most:,} in flight" if flight.throttled else ""
 
 
 def limited(allowance: Allowance) -> str:

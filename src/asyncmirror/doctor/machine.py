@@ -1,29 +1,28 @@
 """What this machine gives a process: descriptors, cores, memory.
 
-Owns the reading of limits and control groups (version 1 and 2), and what a sync needs of each. Source: cgroups(7), the kernel's
+Owns the reading of limits, and what a sync needs of each. Source: cgroups(7), the kernel's
 cgroup-v2.rst ("cpu.max", "memory.max"), proc(5).
 """
 
 import os
 import resource
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from asyncmirror.cgroups import MOUNT, NO_LIMIT, PROC, groups, number, read
 from asyncmirror.doctor.finding import Finding, ok, problem, warning
 from asyncmirror.engine.descriptors import fit, needed
 from asyncmirror.errors import UsageError
+from asyncmirror.plan.climb import START
 from asyncmirror.settings import Tuning
 from asyncmirror.sizes import MIB, format_size
 
 _BASE = 80 * MIB
 """What a process holds beside the bodies, as docs/operations.md has it."""
 _PER_LOOP = 70 * MIB
-_UNLIMITED = 1 << 60
-"""Version 1 says "no limit" by a number near 2^63."""
 
 
-def examine(tuning: Tuning, proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> list[Finding]:
+def examine(tuning: Tuning, proc: Path = PROC, cgroup: Path = MOUNT) -> list[Finding]:
     """The findings; `proc` and `cgroup` are where these are mounted."""
     return [_descriptors(tuning), _cores(tuning, proc, cgroup), _memory(tuning, proc, cgroup)]
 
@@ -39,6 +38,8 @@ def _descriptors(tuning: Tuning) -> Finding:
         fitted = fit(tuning, hard)
     except UsageError as error:
         return problem("open files", told, error.hint)
+    if tuning.auto and fitted == replace(tuning, concurrency=max(START, fitted.concurrency)):
+        return ok("open files", f"{told}; --concurrency auto makes do with {fitted.concurrency}")
     return warning(
         "open files", told, f"a run makes do with --concurrency {fitted.concurrency}; ulimit -Hn {wanted} lets it be"
     )
@@ -75,7 +76,7 @@ def _memory(tuning: Tuning, proc: Path, cgroup: Path) -> Finding:
 
 
 def _available(proc: Path) -> int | None:
-    for line in _read(proc / "meminfo").splitlines():
+    for line in read(proc / "meminfo").splitlines():
         name, _, value = line.partition(":")
         if name == "MemAvailable":
             return int(value.split()[0]) * 1024
@@ -84,44 +85,23 @@ def _available(proc: Path) -> int | None:
 
 def _memory_limit(proc: Path, cgroup: Path) -> int | None:
     """The least limit from this process's group up to the root; None where there is none."""
-    found = [_number(_read(group / "memory.max")) for group in _groups("", proc, cgroup)]
-    found += [_number(_read(group / "memory.limit_in_bytes")) for group in _groups("memory", proc, cgroup / "memory")]
-    limits = [limit for limit in found if limit is not None and limit < _UNLIMITED]
+    found = [number(read(group / "memory.max")) for group in groups("", proc, cgroup)]
+    found += [number(read(group / "memory.limit_in_bytes")) for group in groups("memory", proc, cgroup)]
+    limits = [limit for limit in found if limit is not None and limit < NO_LIMIT]
     return min(limits, default=None)
 
 
 def _quota(proc: Path, cgroup: Path) -> float | None:
     """The cores that the control group's quota comes to; None where there is none."""
     found: list[float] = []
-    for group in _groups("", proc, cgroup):
-        quota, _, period = _read(group / "cpu.max").partition(" ")
+    for group in groups("", proc, cgroup):
+        quota, _, period = read(group / "cpu.max").partition(" ")
         found += _ratio(quota, period)
-    for group in _groups("cpu", proc, cgroup / "cpu"):
-        found += _ratio(_read(group / "cpu.cfs_quota_us"), _read(group / "cpu.cfs_period_us"))
+    for group in groups("cpu", proc, cgroup):
+        found += _ratio(read(group / "cpu.cfs_quota_us"), read(group / "cpu.cfs_period_us"))
     return min(found, default=None)
 
 
 def _ratio(quota: str, period: str) -> list[float]:
-    most, each = _number(quota), _number(period)
+    most, each = number(quota), number(period)
     return [most / each] if most is not None and each else []
-
-
-def _groups(controller: str, proc: Path, root: Path) -> Iterator[Path]:
-    """The directories of this process's control group and of those above it; the empty controller is version 2's."""
-    for line in _read(proc / "self" / "cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controller in controllers.split(","):
-            below = Path(path.strip("/"))
-            # Within a container the path may be the host's: then the root is all that can be seen.
-            yield from (root / each for each in (below, *below.parents))
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isdecimal() else None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        return ""

@@ -259,7 +259,9 @@ class Several:
     @property
     def flight(self) -> Flight:
         """See `Crew.flight`: each process has its share, and finds out for itself what the store admits."""
-        return Flight(*map(sum, zip(*(member.flight for member in self._members), strict=True)))
+        flights = [member.flight for member in self._members]
+        limit, most, refused, throttled = map(sum, zip(*flights, strict=True))
+        return Flight(limit, most, refused, throttled > 0)
 
     async def run(self, works: list[Work]) -> None:
         """See `Crew.run`: the process with the least to do gets them."""

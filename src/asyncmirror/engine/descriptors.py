@@ -10,6 +10,7 @@ import resource
 from dataclasses import replace
 
 from asyncmirror.errors import UsageError
+from asyncmirror.plan.climb import START
 from asyncmirror.settings import Tuning
 
 _BASE = 24
@@ -53,7 +54,7 @@ def allow(tuning: Tuning) -> tuple[Tuning, str]:
     """Raise this process's limit where the run needs it, and cut the run where that may not be.
 
     Returns:
-        What can be done, and what to tell the user of it; empty where nothing was cut.
+        What can be done, and what to tell the user of it; empty where nothing was cut that would be missed.
 
     Raises:
         UsageError: As `fit`.
@@ -66,8 +67,8 @@ def allow(tuning: Tuning) -> tuple[Tuning, str]:
     asked = tuning.max_open_files or math.inf
     limit, whose = (asked, "--max-open-files") if asked < soft else (soft, "ulimit -n")
     fitted = fit(tuning, limit, whose)
-    if fitted == tuning:
-        return tuning, ""
+    if fitted == tuning or (tuning.auto and fitted == replace(tuning, concurrency=max(START, fitted.concurrency))):
+        return fitted, ""  # of what `auto` may come to there is enough left
     return fitted, (
         f"only {limit} files may be open at once ({whose}; this run wants {wanted}):"
         f" --concurrency is {fitted.concurrency}, --readers {fitted.readers}, --scanners {fitted.scanners}"

@@ -236,7 +236,7 @@ class Mirror:
         Raises:
             UsageError: It differs in something that can't be turned, or that this machine does not allow. Nothing was turned.
         """
-        permit(self._settings.tuning, tuning)
+        tuning = permit(self._settings.tuning, tuning)
         self._settings = replace(self._settings, tuning=tuning)
         self._reach.store.limited.steer(tuning)
         if self._run is not None:

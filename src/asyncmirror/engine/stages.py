@@ -283,7 +283,7 @@ class Stages:
     @property
     def _together(self) -> int:
         """How many works a worker takes at once: its share of what waits, and no more than the crew likes."""
-        return max(1, min(self._crew.files, len(self._works) // self._settings.tuning.concurrency))
+        return max(1, min(self._crew.files, len(self._works) // max(1, self._crew.flight.limit)))
 
     async def _would(self, work: Work) -> Settled:
         """What a dry run says of a work; of secrets it knows those that their path gives away."""

@@ -5,7 +5,7 @@ tuning is swapped whole; how it reaches the stages is theirs.
 """
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import NamedTuple
 
 from asyncmirror.engine.descriptors import allow
@@ -24,7 +24,7 @@ class Knob(NamedTuple):
 
 
 KNOBS = (
-    Knob("concurrency", ("concurrency",), lambda tuning: str(tuning.concurrency)),
+    Knob("concurrency", ("auto", "concurrency"), lambda tuning: "auto" if tuning.auto else str(tuning.concurrency)),
     Knob("bwlimit", ("bwlimit",), lambda tuning: str(tuning.bwlimit)),
     Knob(
         "max-requests-per-second",
@@ -54,8 +54,11 @@ def turns(now: Tuning, asked: Tuning) -> tuple[Turn, ...]:
     )
 
 
-def permit(now: Tuning, asked: Tuning) -> None:
+def permit(now: Tuning, asked: Tuning) -> Tuning:
     """See that all that differs may be turned, and raise this process's limit of open files where that needs it.
+
+    Returns:
+        What was asked, with a lower bound on what `auto` may come to where the system allows no more open files.
 
     Raises:
         UsageError: Something differs that can't be turned, or more files would have to be open than the system allows.
@@ -66,10 +69,13 @@ def permit(now: Tuning, asked: Tuning) -> None:
         flag = "--" + fixed[0].replace("_", "-")
         raise UsageError(f"{flag} can't be turned while a run goes on", hint="it holds from the next start on")
     if asked.concurrency <= now.concurrency:
-        return
+        return asked
     fitted, _ = allow(asked)
+    if asked.auto:
+        return replace(asked, concurrency=fitted.concurrency)
     if fitted.concurrency < asked.concurrency:
         raise UsageError(
             f"--concurrency {asked.concurrency} needs more open files than the system allows (ulimit -n)",
             hint=f"at most {fitted.concurrency}",
         )
+    return asked

@@ -33,7 +33,7 @@ class Throttling:
     def observe(self, flight: Flight) -> None:
         """Take in the gauges, which may have changed."""
         now = self._clock()
-        throttled = flight.limit < flight.most
+        throttled = flight.throttled
         if self._since is None:
             if throttled:
                 self._since, self._told, self._quiet = now, False, _QUIET
@@ -44,7 +44,7 @@ class Throttling:
             self._since, self._refused = None, flight.refused
             if self._told:
                 self._tell(
-                    f"the store admits {flight.most} requests in flight again, after {span:.0f} s; it turned {refused:,} away"
+                    f"the store admits {flight.limit} requests in flight again, after {span:.0f} s; it turned {refused:,} away"
                 )
         elif not self._told:
             self._begun(now)

@@ -40,7 +40,7 @@ bucket = "my-bucket"
 # metadata = "project=desi"
 
 [limits]
-# concurrency = 64                 # requests at once
+# concurrency = "auto"             # requests at once; or a number
 # max-memory = "512MiB"
 # bwlimit = "08:00,200MiB 19:00,off"  # bytes sent per second, by the clock
 # max-requests-per-second = 200

@@ -11,8 +11,7 @@ Up: first one more with each success, which doubles the limit every round trip, 
 CUBIC's curve (RFC 9438) over time, flat about what last did well and steep beyond it. Time and not round trips, because what
 stores limit is a rate: probing for more with every round trip would be refused with every one.
 
-What else may come to move the limit (throughput, latency) is another transition beside `refused` and `succeeded`; the way back
-from the store's refusal stays.
+How many are asked for may change meanwhile (`steered`): by the user, or by `plan.climb`, which `plan.allowance` joins to this.
 """
 
 from typing import NamedTuple, Self
@@ -23,6 +22,8 @@ HALVED = 0.5
 """And of one at which nothing had succeeded yet: TCP's old factor; there is far to go."""
 PERIOD = 8.0
 """Seconds in which the curve comes back to what last did well. Two and a half of them reach `most` from anywhere."""
+REACHED = 0.95
+"""So much of what was asked for is as good as all of it: the last of the curve is flat."""
 LONE = 100
 """A refusal without another in so many requests is no signal."""
 FIRST_GAP = 0.1
@@ -91,7 +92,7 @@ class Pace(NamedTuple):
         else:
             since = self.since
             limit = max(limit, self._curve(now))
-        if limit >= self.most and not gap:
+        if limit >= REACHED * self.most and not gap:
             return self.freed()
         return self._replace(limit=limit, gap=gap, since=since, proven=True)
 

@@ -13,6 +13,7 @@ from asyncmirror.store.guarantees import is_amazon
 from asyncmirror.store.limit import LimitedStore
 from asyncmirror.store.limits import Limits
 from asyncmirror.store.meter import Meter
+from asyncmirror.store.pacer import pacing
 from asyncmirror.store.port import Store
 from asyncmirror.store.pots import SharedPots
 from asyncmirror.store.probe.scratch import Asking
@@ -59,10 +60,13 @@ async def assemble(
             stack.callback(pots.close)
         limits = Limits(tuning, pots)
         if own is not None:
-            yield _decorate(own, settings, limits)
+            store = _decorate(own, settings, limits)
+            stack.enter_context(pacing(store.limited))
+            yield store
             return
         async with _wired(settings, limits) as store:
-            yield store
+            with pacing(store.limited):
+                yield store
 
 
 @asynccontextmanager
@@ -88,7 +92,8 @@ def _decorate(
     keeps_pace: bool = False,
 ) -> Assembled:
     tuning, timeout = settings.tuning, settings.tuning.request_timeout
-    limited = LimitedStore(adapter, tuning.concurrency, timeout, limits=limits, keeps_time=keeps_time, keeps_pace=keeps_pace)
+    keeps = {"keeps_time": keeps_time, "keeps_pace": keeps_pace}
+    limited = LimitedStore(adapter, tuning.concurrency, timeout, auto=tuning.auto, limits=limits, **keeps)
     hasty = replace(tuning, max_attempts=min(tuning.max_attempts, _FIRST_ATTEMPTS))
     retrying = RetryingStore(limited, tuning, throttle=limited.throttle)
     return Assembled(retrying, limited, RetryingStore(limited, hasty))

@@ -26,6 +26,8 @@ from asyncmirror.model import (
     Stored,
     Visibility,
 )
+from asyncmirror.plan.allowance import Allowance
+from asyncmirror.plan.climb import START
 from asyncmirror.settings import Tuning
 from asyncmirror.store.limits import Limits
 from asyncmirror.store.port import Store
@@ -45,8 +47,9 @@ class LimitedStore:
 
     Args:
         store: Who is asked.
-        slots: Requests that may be under way at once, where the store does not ask for fewer.
+        slots: Requests that may be under way at once.
         timeout: Seconds that one request may take, and one page or piece of a listing or read; a body's time comes on top.
+        auto: As many of them as serve best: see `pacer`.
         limits: What may be sent in a second. None: as much as can be.
         keeps_time: The store keeps deadlines for bodies itself, as the lean wire does; a timer per object would be wasted.
         keeps_pace: The store lets bodies go slice by slice as `limits` grant. Where not, each waits until it may go whole.
@@ -63,6 +66,7 @@ class LimitedStore:
         slots: int,
         timeout: float,
         *,
+        auto: bool = False,
         limits: Limits | None = None,
         keeps_time: bool = False,
         keeps_pace: bool = False,
@@ -70,8 +74,9 @@ class LimitedStore:
         self.requests = 0
         self.bytes_sent = 0
         self._store = store
-        self._slots = Slots(slots)
-        self.throttle = Throttle(self._slots, slots)
+        allowance = Allowance.auto(slots, START) if auto else Allowance.fixed(slots)
+        self._slots = Slots(allowance.limit)
+        self.throttle = Throttle(self._slots, allowance)
         self._timeout = timeout
         self._within: Callable[[int], AbstractAsyncContextManager[object]] = nullcontext if keeps_time else self._deadline
         self._keeps_pace = keeps_pace
@@ -80,12 +85,17 @@ class LimitedStore:
 
     def steer(self, tuning: Tuning) -> None:
         """Go by another tuning from now on."""
-        self.throttle.steer(tuning.concurrency)
+        self.throttle.steer(tuning.concurrency, auto=tuning.auto)
         self.limits.steer(tuning)
         self._waits = self._must_wait()
 
     def _must_wait(self) -> bool:
         return self.limits.requests.limited or (self.limits.bandwidth.limited and not self._keeps_pace)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests under way that hold a slot."""
+        return self._slots.taken
 
     def pause(self) -> None:
         """Begin no request until `resume`; what is in flight goes on."""

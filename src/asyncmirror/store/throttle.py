@@ -1,8 +1,8 @@
-"""Fewer requests in flight while the store asks for fewer: `plan.pace` applied to the slots.
+"""How many requests may be in flight: `plan.allowance` applied to the slots.
 
-Owns the pace of one process, the clock and the chance it needs, and the count of what was turned away. With several loops each
-process has its share of the concurrency and a pace of its own: they hear the same store and need no word of each other.
-Knows no operation.
+Owns the allowance of one process, the clock and the chance it needs, and the count of what was turned away. With several loops
+each process has its share of the concurrency and an allowance of its own: they hear the same store and need no word of each
+other. Knows no operation.
 """
 
 import random
@@ -11,30 +11,32 @@ from collections.abc import Callable
 
 from asyncmirror.errors import StoreError, ThrottledError
 from asyncmirror.events import Flight
-from asyncmirror.plan.pace import Pace
+from asyncmirror.plan.allowance import Allowance
+from asyncmirror.plan.trial import Reading
 from asyncmirror.store.slots import Slots
 
 
 class Throttle:
-    """The pace of requests that take `slots`.
+    """The allowance of requests that take `slots`.
 
     Args:
         slots: What is made narrower and wider.
-        most: Requests in flight as asked for.
+        allowance: What is allowed to begin with.
         clock: Gives seconds, never going back.
         chance: Draws evenly from [0, 1).
 
     Attributes:
-        active: Less is allowed now than was asked for; only then successes need to be told.
+        active: Less is allowed now because the store asked for it; only then successes need to be told.
         admitted: Requests that succeeded though less was allowed.
         ending: The run is about to end: there is no point in waiting for the store to admit more.
-        changed: Called when that began or ended, and while it lasts with every refusal.
+        refused: Requests that the store turned away.
+        changed: Called when the store began or ceased to ask for fewer, and while it does with every refusal.
     """
 
     def __init__(
         self,
         slots: Slots,
-        most: int,
+        allowance: Allowance,
         *,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
@@ -42,12 +44,13 @@ class Throttle:
         self.active = False
         self.admitted = 0
         self.ending = False
+        self.refused = 0
         self.changed: Callable[[], None] = _nobody
         self._slots = slots
         self._clock = clock
         self._chance = chance
-        self._pace = Pace.free(most)
-        self._refused = 0
+        self._allowance = allowance
+        self._asked = False  # what `changed` last told
         self._began = 0.0
         self._stalled = 0.0
         self._paused = 0.0
@@ -56,8 +59,9 @@ class Throttle:
     @property
     def flight(self) -> Flight:
         """The gauges now."""
-        pace = self._pace
-        return Flight(0 if pace.gap else int(pace.limit), pace.most, self._refused)
+        allowance = self._allowance
+        limit = 0 if allowance.gap else allowance.limit
+        return Flight(limit, allowance.most, self.refused, allowance.is_asked_for_fewer(self._clock()))
 
     def stalled(self) -> float:
         """Seconds, in all, for which less was allowed than was asked for."""
@@ -67,9 +71,15 @@ class Throttle:
         """Seconds, in all, for which nothing was allowed because somebody said so."""
         return self._paused + (0.0 if self._paused_since is None else self._clock() - self._paused_since)
 
-    def steer(self, most: int) -> None:
-        """Have at most so many from now on."""
-        self._apply(self._pace.steered(most))
+    def steer(self, most: int, *, auto: bool) -> None:
+        """Have at most so many from now on; with `auto`, as many of them as serve best."""
+        self._apply(self._allowance.steered(most, auto=auto))
+
+    def look(self, reading: Reading) -> None:
+        """Take in the gauges."""
+        self._apply(self._allowance.look(reading))
+        if self._asked and not self.active:
+            self._tell()
 
     def pause(self) -> None:
         """Let no request begin until `resume`; what is in flight goes on."""
@@ -85,19 +95,18 @@ class Throttle:
 
     def succeeded(self, number: int) -> None:
         """A request, by its number, succeeded. Need not be told while not `active`."""
-        if number > self._pace.mark:
+        if number > self._allowance.mark:
             self.admitted += 1
-        self._apply(self._pace.succeeded(number, self._clock()))
+        self._apply(self._allowance.succeeded(number, self._clock()))
 
     def failed(self, error: StoreError, number: int, begun: int) -> None:
         """A request, by its number, failed; `begun` is the last one's number."""
         if isinstance(error, ThrottledError):
-            self._refused += 1
-            self._apply(self._pace.refused(number, begun, self._slots.taken, self._clock()))
-            if self.active:
-                self.changed()
+            self.refused += 1
+            self._apply(self._allowance.refused(number, begun, self._slots.taken, self._clock()))
+            self._tell()
         elif self.active:
-            self._apply(self._pace.failed(number, self._clock()))
+            self._apply(self._allowance.failed(number, self._clock()))
 
     def end(self) -> None:
         """Turn away who waits for a slot while less is allowed, or nothing; what is in flight goes on."""
@@ -105,20 +114,27 @@ class Throttle:
         if self.active or self._slots.paused:
             self._slots.refuse(lambda: ThrottledError("the run ended before the store admitted this request"))
 
-    def _apply(self, pace: Pace) -> None:
-        before, self._pace = self._pace, pace
-        if int(pace.limit) != int(before.limit):
-            self._slots.resize(int(pace.limit))
-        if pace.gap and (pace.gap, pace.mark) != (before.gap, before.mark):
+    def _apply(self, allowance: Allowance) -> None:
+        before, self._allowance = self._allowance, allowance
+        if allowance.limit != before.limit:
+            self._slots.resize(allowance.limit)
+        if allowance.gap and (allowance.gap, allowance.mark) != (before.gap, before.mark):
             # Spread over half of it: other processes and hosts were turned away at the same moment.
-            self._slots.hold(pace.gap * (1 + self._chance()) / 2)
-        if pace.throttled == self.active:
+            self._slots.hold(allowance.gap * (1 + self._chance()) / 2)
+        if allowance.narrowed == self.active:
             return
-        self.active = pace.throttled
+        self.active = allowance.narrowed
         if self.active:
             self._began = self._clock()
         else:
             self._stalled += self._clock() - self._began
+            self._tell()
+
+    def _tell(self) -> None:
+        """Have it told that the store asks for fewer, or has ceased to."""
+        asked = self._allowance.is_asked_for_fewer(self._clock())
+        if asked or self._asked:
+            self._asked = asked
             self.changed()
 
 
