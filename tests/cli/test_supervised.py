@@ -18,7 +18,7 @@ from asyncmirror.cli.supervised import Supervised
 from asyncmirror.cli.tap import Mirroring
 from asyncmirror.cli.vigil import HUNG, Vigil
 from asyncmirror.errors import BucketError
-from asyncmirror.events import Flight, Progress, Summary, Transfer
+from asyncmirror.events import Allowance, Progress, Summary, Transfer
 
 
 @contextmanager
@@ -172,13 +172,14 @@ async def test_a_run_that_hangs_gives_no_sign(ear: socket.socket) -> None:
         heard(ear)
         assert await until(ear, "STATUS")
         said = [*await until(ear, "STATUS"), *await until(ear, "STATUS")]
-        assert set(said) == {"STATUS=nothing has moved for 3601 s: no more signs of life"}
+        assert set(said) == {"STATUS=nothing has moved for 7201 s: no more signs of life"}
 
 
 MOVING = Progress(requests=1)
 HELD = {
     "paused": Progress(paused=True),
-    "throttled": Progress(flight=Flight(0, 64)),
+    "allowed little": Progress(allowance=Allowance(bandwidth=1024)),
+    "allowed few": Progress(allowance=Allowance(requests=0.001)),
     "between two runs": Progress(running=False),
 }
 

@@ -43,6 +43,10 @@ class Syncing(Protocol):
         """Do as a signal would: finish what is in flight, or not even that."""
         ...
 
+    def reloading(self, *, done: bool) -> None:
+        """Tell all who follow that the mirror file is about to be read again, or has been."""
+        ...
+
     def tell(self, event: Event) -> Iterable[Awaitable[None]]:
         """Tell all who follow; gives what some of them still have to do."""
         ...
@@ -178,7 +182,11 @@ class Obeying(Tap):
         """Have what the mirror file says by now and did not say before, as far as it can be had; what came of it, in words."""
         if self._reread is None:
             raise UsageError(_NO_FILE)
-        asked = await asyncio.to_thread(self._reread)
+        self._syncing.reloading(done=False)
+        try:
+            asked = await asyncio.to_thread(self._reread)
+        finally:
+            self._syncing.reloading(done=True)
         turned = self._turn(knobs.follow(self._open.tuning, self._read.tuning, asked.tuning), by)
         held, self._read = knobs.fixed(self._read, asked), asked
         said = "the mirror file was read again" if turned or held else "the mirror file was read again: nothing is new"

@@ -116,6 +116,11 @@ class _Sync:
         if at_once and not self._at_once:
             self._on_signal(signal.SIGINT)
 
+    def reloading(self, *, done: bool) -> None:
+        """Tell all who follow that the mirror file is about to be read again, or has been."""
+        for tap in self._taps:
+            tap.reloading(done=done)
+
     def tell(self, event: Event) -> Iterator[Awaitable[None]]:
         """Tell all who follow; gives what some of them still have to do."""
         yield from filter(None, [tap.tell(event) for tap in self._taps])
