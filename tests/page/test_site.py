@@ -13,7 +13,7 @@ import pytest
 from aiohttp import ClientSession
 
 from asyncmirror.errors import UsageError
-from asyncmirror.events import Notice, Settled, Transfer
+from asyncmirror.events import Allowance, Deletions, Fate, Notice, Settled, Transfer
 from asyncmirror.http.address import Address
 from asyncmirror.http.picture import Batches
 from asyncmirror.http.site import Site
@@ -132,8 +132,10 @@ async def test_how_far_it_is(site: Site) -> None:
     assert notice["text"] == "bad \\x1b[2J"
     assert told["batches"] == {"number": 2, "of": 3, "name": "a/b", "size": 1 << 30, "completed": 1, "failed": 0}
     site.tell(Settled(b"late", "late", Outcome.FAILED, 3, "no"))
-    site.tell(summary(99, failed=1, code=1))
+    fates = Deletions({Fate.DELETED: 3, Fate.LEFT: 0}, {Fate.DELETED: 30}, "")
+    site.tell(summary(99, failed=1, code=1)._replace(deletions=fates))
     told = await status(site)
+    assert told["run"]["deletions"] == {"fates": {"deleted": {"count": 3, "bytes": 30}}, "refusal": ""}
     assert (told["phase"], told["run"]["result"], told["run"]["exit_code"]) == ("waiting", "incomplete", 1)
     assert [problem["name"] for problem in told["problems"]] == ["late"]
     assert told["now"] is None
@@ -142,12 +144,12 @@ async def test_how_far_it_is(site: Site) -> None:
 async def test_history_is_told_in_columns(site: Site) -> None:
     site.tell(STARTED)
     for half in range(6):
-        site.look(progress(10 * half, seconds=half / 2))
+        site.look(progress(10 * half, seconds=half / 2)._replace(allowance=Allowance(2048)))
     async with asking(site) as session:
         told = json.loads((await text(session, "/api/history?seconds=60&points=100"))[1])
     assert told["step"] == 1
     assert len(told["time"]) == len(told["bytes_per_second"]) > 0
-    assert max(told["most"]) == 64
+    assert (max(told["most"]), max(told["bytes_allowed"])) == (64, 2048)
 
 
 async def test_problems_come_a_page_at_a_time_and_are_found(site: Site, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from asyncmirror.events import Allowance, Progress, Settled, Waiting
+from asyncmirror.events import Allowance, Progress, Settled, Summary, Waiting
 from asyncmirror.http.health import Health
 from asyncmirror.http.history import Point, Series
 from asyncmirror.http.picture import Phase, Picture
@@ -66,6 +66,7 @@ def status(picture: Picture, health: Health, instance: Instance, now: float) -> 
             "refused": progress.flight.refused,
             "share": None if rest is None else round(rest.share, 4),
             "left_seconds": None if rest is None or rest.seconds is None else round(rest.seconds, 1),
+            "deletions": None if picture.summary is None else _deletions(picture.summary),
             "result": None if picture.result is None else picture.result.value,
             "exit_code": None if picture.summary is None else picture.summary.exit_code,
             "error": show_line(picture.error),
@@ -155,6 +156,15 @@ def _allowance(allowance: Allowance) -> dict[str, object]:
         "until": allowance.until or None,
         "requests_per_second": allowance.requests or None,
     }
+
+
+def _deletions(summary: Summary) -> dict[str, object] | None:
+    """What `--delete` came to; None where it was not asked for."""
+    found = summary.deletions
+    if found is None:
+        return None
+    fates = {fate.value: {"count": count, "bytes": found.sizes.get(fate, 0)} for fate, count in found.counts.items() if count}
+    return {"fates": fates, "refusal": show_line(found.refusal)}
 
 
 def _waiting(waiting: Waiting) -> dict[str, object]:

@@ -24,7 +24,7 @@ _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 
 
 
 class Sums(NamedTuple):
-    """What was measured in a stretch of time. `limit` and `most` are sums over its seconds."""
+    """What was measured in a stretch of time. From `limit` on, they are sums over its seconds."""
 
     seconds: float = 0.0
     bytes_sent: float = 0.0
@@ -33,6 +33,7 @@ class Sums(NamedTuple):
     refused: float = 0.0
     limit: float = 0.0
     most: float = 0.0
+    bytes_allowed: float = 0.0
 
     def plus(self, other: "Sums", share: float = 1.0) -> "Sums":
         """These and a share of others."""
@@ -40,7 +41,10 @@ class Sums(NamedTuple):
 
 
 class Point(NamedTuple):
-    """A stretch of time that begins at `time` (seconds since the epoch): rates per second, and means of the limits."""
+    """A stretch of time that begins at `time` (seconds since the epoch): rates per second, and means of the limits.
+
+    `limit` of `most` requests were allowed in flight, `bytes_allowed` a second to be sent; 0: as many as could be.
+    """
 
     time: float
     bytes_per_second: float
@@ -49,6 +53,7 @@ class Point(NamedTuple):
     refused_per_second: float
     limit: float
     most: float
+    bytes_allowed: float
 
 
 class Series(NamedTuple):
@@ -108,6 +113,7 @@ class History:
             progress.flight.refused - last.flight.refused,
             progress.flight.limit * span,
             progress.flight.most * span,
+            progress.allowance.bandwidth * span,
         )
         for ring in (self._seconds, self._minutes):
             for number, share in _shares(now - span, now, ring.step):

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from asyncmirror.events import Allowance
 from asyncmirror.http.health import Health
 from asyncmirror.http.picture import Phase, Picture, Result, Totals
 from asyncmirror.model import Outcome
@@ -59,6 +60,8 @@ def _totals(ever: Totals) -> Iterable[Metric]:
     yield _counter("scanned_entries", "Entries seen in the source.", ever.scanned)
     yield _counter("scanned_bytes", "Bytes of the files among them.", ever.scanned_bytes)
     yield _counter("sent_bytes", "Bytes of bodies put on the wire, sent again ones included.", ever.bytes_sent)
+    yield _counter("deleted_objects", "Objects deleted because their file is gone, as runs end.", ever.deleted)
+    yield _counter("deleted_bytes", "Their bytes.", ever.deleted_bytes)
     yield _counter("requests", "Requests sent to the store.", ever.requests)
     yield _counter("requests_refused", "Requests that the store turned away because they were too many.", ever.refused)
 
@@ -76,6 +79,7 @@ def _gauges(picture: Picture) -> Iterable[Metric]:
     yield _gauge("queued_bytes", "Their bytes.", progress.queued_bytes if running else 0)
     yield _gauge("requests_in_flight_limit", "Requests that may be in flight now.", progress.flight.limit)
     yield _gauge("requests_in_flight_ceiling", "Requests that were asked for.", progress.flight.most)
+    yield from _limits(progress.allowance)
     if picture.summary is not None:
         yield _gauge("last_run_exit_code", "The exit code of the last run that has ended.", picture.summary.exit_code)
         yield _gauge("last_run_timestamp_seconds", "When it ended, in seconds since 1970.", picture.ended or 0)
@@ -89,6 +93,15 @@ def _gauges(picture: Picture) -> Iterable[Metric]:
         yield _gauge("batches", "Batches of a queue that are to be worked off in this go.", picture.batches.of)
         yield _gauge("batches_completed", "Batches of them that are completed.", picture.batches.completed)
         yield _gauge("batches_failed", "Batches of them that left something.", picture.batches.failed)
+
+
+def _limits(allowance: Allowance) -> Iterable[Metric]:
+    """What may be sent in a second."""
+    if allowance.bandwidth:
+        text = "Bytes that may be sent per second now; absent: no limit."
+        yield _gauge("bandwidth_limit_bytes_per_second", text, allowance.bandwidth)
+    if allowance.requests:
+        yield _gauge("request_limit_per_second", "Requests that may be sent per second; absent: no limit.", allowance.requests)
 
 
 def _counter(name: str, text: str, value: float) -> Metric:

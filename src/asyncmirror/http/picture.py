@@ -10,7 +10,20 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
-from asyncmirror.events import Deletion, Event, Notice, Progress, Settled, Started, Steered, Summary, Unchanged, Waiting
+from asyncmirror.events import (
+    Deletion,
+    Deletions,
+    Event,
+    Fate,
+    Notice,
+    Progress,
+    Settled,
+    Started,
+    Steered,
+    Summary,
+    Unchanged,
+    Waiting,
+)
 from asyncmirror.model import PROBLEMS, Outcome
 from asyncmirror.rates import Pace
 
@@ -57,6 +70,8 @@ class Totals(NamedTuple):
     bytes_sent: int = 0
     requests: int = 0
     refused: int = 0
+    deleted: int = 0
+    deleted_bytes: int = 0
 
 
 class Batches(NamedTuple):
@@ -190,12 +205,18 @@ def _ended(picture: Picture, summary: Summary, now: float) -> Picture:
         scanned=(sum(summary.counts.values()), summary.bytes_total),
         sent=(summary.bytes_sent, summary.requests, picture.progress.flight.refused),
     )
+    gone = summary.deletions or Deletions()
+    totals = totals._replace(
+        runs=_sum(totals.runs, {result: 1}),
+        deleted=totals.deleted + gone.counts.get(Fate.DELETED, 0),
+        deleted_bytes=totals.deleted_bytes + gone.sizes.get(Fate.DELETED, 0),
+    )
     return picture._replace(
         phase=Phase.WAITING,
         ended=now,
         summary=summary,
         last_success=now if result is Result.SUCCESS else picture.last_success,
-        totals=totals._replace(runs=_sum(totals.runs, {result: 1})),
+        totals=totals,
         error=summary.error,
     )
 

@@ -23,7 +23,7 @@ from typing import Protocol, Self, TypeVar
 from aiohttp import web
 
 from asyncmirror.errors import JournalError, UsageError
-from asyncmirror.events import Event, Progress, Settled, Started, Unchanged
+from asyncmirror.events import Deletion, Event, Progress, Settled, Started, Unchanged
 from asyncmirror.http import api, health, picture
 from asyncmirror.http.access import Access, is_loopback
 from asyncmirror.http.address import Address
@@ -111,7 +111,7 @@ class Site:
         if isinstance(event, Settled):
             if event.outcome in PROBLEMS:
                 self._recent.append(event)
-        elif not isinstance(event, Unchanged):
+        elif not isinstance(event, Unchanged | Deletion):
             self._flush()
             self._post(self._keeper.tell, event, time.time())
 

@@ -13,7 +13,7 @@ const LABEL = 74; // pixels that a label takes
 export class Chart {
   /**
    * @param figure The element to draw in.
-   * @param options title; lines: [{key, style, area, seldom}]; scale(top): {divisor, name} of the axis; tell(point): text.
+   * @param options title; lines: [{key, style, area, seldom, bound}], a bound being 0 where there is none; scale(top): {divisor, name} of the axis; tell(point): text.
    */
   constructor(figure, options) {
     this.options = options;
@@ -44,13 +44,16 @@ export class Chart {
     this.height = this.svg.clientHeight;
     if (!this.width || this.start === undefined) return;
     const seen = this.points.filter((point) => point.time + this.step > this.start);
-    const top = Math.max(0, ...seen.flatMap((point) => this.options.lines.map((line) => point[line.key])));
+    const drawn = this.options.lines.filter((line) => !line.bound);
+    const top = Math.max(0, ...seen.flatMap((point) => drawn.map((line) => point[line.key])));
     const axis = ticks(top, this.options.scale(top));
     this.y = (value) => TOP + (1 - value / axis.top) * (this.height - TOP - BOTTOM);
     const parts = [...this.#grid(axis), ...this.#times()];
     for (const line of this.options.lines) {
       if (line.seldom && !seen.some((point) => point[line.key] > 0)) continue;
-      for (const run of runs(seen, this.step)) parts.push(...this.#line(run, line));
+      // A bound far above what is reached is no reason to make that small.
+      const shown = line.bound ? seen.filter((point) => point[line.key] > 0 && point[line.key] <= axis.top) : seen;
+      for (const run of runs(shown, this.step)) parts.push(...this.#line(run, line));
     }
     const at = this.at === null ? null : seen.find((point) => point.time === this.at);
     if (at) parts.push(...this.#hair(at));

@@ -23,6 +23,13 @@ const MEANING = {
   unsupported: "a link, a device, on tape",
 };
 
+const FATES = {
+  deleted: { name: "deleted", meaning: "objects whose file is gone" },
+  planned: { name: "to be deleted", meaning: "objects whose file is gone; a dry run deletes none" },
+  left: { name: "left", meaning: "objects whose file is gone, but they are not as we stored them" },
+  failed: { name: "not deleted", meaning: "the store would not delete them" },
+};
+
 const problems = new Problems();
 const series = new Series();
 const perSecond = (bytes) => `${size(bytes)}/s`;
@@ -30,12 +37,12 @@ const flat = (name) => () => ({ divisor: 1, name });
 const charts = [
   new Chart(id("chart-bytes"), {
     title: "Throughput",
-    lines: [{ key: "bytes_per_second", area: true }],
+    lines: [{ key: "bytes_per_second", area: true }, { key: "bytes_allowed", style: "ceiling", bound: true }],
     scale: (top) => {
       const { divisor, name } = unit(top);
       return { divisor, name: `${name}/s` };
     },
-    tell: (point) => perSecond(point.bytes_per_second),
+    tell: (point) => `${perSecond(point.bytes_per_second)}${point.bytes_allowed ? ` of ${perSecond(point.bytes_allowed)}` : ""}`,
   }),
   new Chart(id("chart-files"), {
     title: "Files",
@@ -102,12 +109,20 @@ function showRuns() {
   id("runs-none").hidden = runs.length > 0;
 }
 
-function runRow(run) {
-  const told = run.summary;
+/** The run that goes on, or was the last of a process that has ended, has no summary on record: it is told of as it goes. */
+function summaryOf(run, at) {
+  if (at || run.summary.exit_code !== undefined || !latest || !["running", "ended"].includes(latest.phase)) return run.summary;
+  const { seconds, bytes_sent, exit_code, result, outcomes } = latest.run;
+  const counts = Object.fromEntries(Object.entries(outcomes).map(([name, { count: entries }]) => [name, entries]));
+  return { ...counts, seconds, bytes_sent, exit_code: exit_code ?? undefined, stopped: result === "stopped" };
+}
+
+function runRow(run, at) {
+  const told = summaryOf(run, at);
   const wrong = ["failed", "unreadable", "changed", "refused", "unsupported"].reduce((sum, name) => sum + (told[name] ?? 0), 0);
-  const known = told.exit_code !== undefined;
-  const seconds = known ? told.seconds : null;
-  const result = resultOf(run);
+  const known = told.seconds !== undefined;
+  const seconds = told.seconds ?? null;
+  const result = resultOf(run, told);
   const cell = (text, kind = "n") => make("td", { class: kind }, text);
   return make(
     "tr",
@@ -122,8 +137,7 @@ function runRow(run) {
   );
 }
 
-function resultOf(run) {
-  const told = run.summary;
+function resultOf(run, told) {
   if (told.exit_code === undefined) {
     const going = latest?.phase === "running" && run.ended === null && run.started >= latest.run.started - 60;
     return going ? { text: "going on" } : { text: "broken off", bad: run.ended === null };
@@ -174,6 +188,11 @@ function showOutcomes(status) {
     const label = make("td", {}, name, make("small", {}, MEANING[name]));
     return make("tr", { class: problem ? "bad" : null }, label, make("td", { class: "n" }, count(entries)), make("td", { class: "n" }, size(bytes)));
   });
+  for (const [fate, { count: objects, bytes }] of Object.entries(status.run.deletions?.fates ?? {})) {
+    const label = make("td", {}, FATES[fate]?.name ?? fate, make("small", {}, FATES[fate]?.meaning ?? ""));
+    const bad = fate === "left" || fate === "failed";
+    rows.push(make("tr", { class: bad ? "bad" : null }, label, make("td", { class: "n" }, count(objects)), make("td", { class: "n" }, size(bytes))));
+  }
   id("outcomes").replaceChildren(...rows);
 }
 
@@ -234,21 +253,12 @@ function tell(status) {
   follow(status, anew);
 }
 
-/** The process has ended, and nobody answers any more: what its last message says stands for what would be on record. */
-function conclude(status) {
-  const { run } = status;
-  problems.last(status.problems, run.problems);
-  if (!runs.length || run.exit_code === null) return;
-  const counts = Object.fromEntries(Object.entries(run.outcomes).map(([name, { count: entries }]) => [name, entries]));
-  const { seconds, bytes_sent, exit_code, result } = run;
-  runs[0] = { ...runs[0], summary: { ...counts, seconds, bytes_sent, exit_code, stopped: result === "stopped" } };
-  showRuns();
-}
-
 /** What is on record is asked for again when it changed, and not more often than anybody can read. */
 function follow(status, anew) {
+  showRuns();
   if (status.phase === "ended") {
-    conclude(status);
+    // Nobody answers any more: the last message stands for what would be on record.
+    problems.last(status.problems, status.run.problems);
     return;
   }
   const run = `${status.instance} ${status.run.number} ${status.phase}`;

@@ -58,6 +58,10 @@ function over(status, done) {
   if (run.result === "success") {
     return { state: "Done", headline: "All there", detail: `${there}${when}.`, mood: "good", ...bar };
   }
+  if (run.result === "incomplete" && !run.problems && run.deletions) {
+    const why = run.deletions.refusal ? ` Nothing was deleted: ${run.deletions.refusal}.` : "";
+    return { state: "Done", headline: "All there, not all deleted", detail: `${there}${when}.${why}`, mood: "wrong", ...bar };
+  }
   if (run.result === "incomplete") {
     const headline = run.problems ? `${entries(run.problems)} not there` : "Not all there";
     return { state: "Done, with problems", headline, detail: `${there}${when}.`, mood: "wrong", ...bar };
