@@ -22,7 +22,7 @@ DIRECTORIES = 200
 """In a directory above."""
 LINKS = 50_000
 """Names of one file: ext4 allows 65,000."""
-SIZES = (0, 478, 4096, 28_437, 250_000)
+SIZES = (28_437, 478, 0, 250_000, 4096)
 ASYNCMIRROR = str(Path(sys.executable).with_name("asyncmirror"))
 OLD = "import json, sys\nwith open(sys.argv[1]) as file: json.load(file)"
 
@@ -46,8 +46,9 @@ def grow(root: Path, entries: int) -> None:
         made += 1
         for name in names[: max(0, left)]:
             if linked == LINKS:
-                file = stock / str(len(list(stock.iterdir())))
-                file.write_bytes(bytes(SIZES[made % len(SIZES)]))
+                stocked = len(list(stock.iterdir()))
+                file = stock / str(stocked)
+                file.write_bytes(bytes(SIZES[stocked % len(SIZES)]))
                 source, linked = os.fsencode(file), 1
             os.link(source, os.fsencode(directory / name))
             linked += 1

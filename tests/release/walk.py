@@ -1,20 +1,29 @@
 """What must be in the bucket, found out with nothing of the product's: a walk, the remaps, and how keys read back.
 
 Owns the rules once more, in their shortest form: links are followed within the root, a directory of `COMMON` goes elsewhere, a
-key is its path but for bytes that are escaped. And the comparison with a listing and with every byte that boto3 gives.
+key is its path but for bytes that are escaped. And the comparison with a listing and with every byte.
 """
 
 import contextlib
+import http.client
 import os
 import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from tests.acceptance.command import Site
 from tests.acceptance.evidence import client
+from tests.acceptance.servers import PATIENCE
 from tests.release.tree import COMMON, RELEASES
 
 _REMAPS = {f"{release}/{source}/".encode(): f"{target}/".encode() for release in RELEASES for source, target in COMMON}
@@ -97,12 +106,13 @@ def compare(site: Site, found: Found) -> Difference:
     """Hold a bucket against a walk: every key of its listing, and every byte."""
     files = {place(path): file for path, file in found.files.items()}
     assert len(files) == len(found.files), "two files of the tree belong to one place"
-    with client(site) as s3, ThreadPoolExecutor(_THREADS) as threads:
+    with client(site) as s3:
         listed = listing(s3, site.bucket)
-        stored = {path_of(key): key for key in listed}
-        assert len(stored) == len(listed), "two keys read back to one path"
-        present = sorted(files.keys() & stored.keys())
-        equal = threads.map(lambda path: _same(s3, site.bucket, stored[path], *files[path]), present)
+    stored = {path_of(key): key for key in listed}
+    assert len(stored) == len(listed), "two keys read back to one path"
+    present = sorted(files.keys() & stored.keys())
+    with contextlib.closing(_Reader(site)) as reader, ThreadPoolExecutor(_THREADS) as threads:
+        equal = threads.map(lambda path: reader.same(stored[path], *files[path]), present)
         different = [path for path, same in zip(present, equal, strict=True) if not same]
     return Difference(sorted(files.keys() - stored.keys()), sorted(stored.keys() - files.keys()), different)
 
@@ -113,10 +123,33 @@ def listing(s3: Any, bucket: str) -> dict[str, tuple[str, object]]:
     return {item["Key"]: (item["ETag"], item["LastModified"]) for page in pages for item in page.get("Contents", ())}
 
 
-def _same(s3: Any, bucket: str, key: str, path: Path, size: int) -> bool:
-    answer = s3.get_object(Bucket=bucket, Key=key)
-    with contextlib.closing(answer["Body"]) as body, path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            if body.read(len(piece)) != piece:
-                return False
-        return answer["ContentLength"] == size and not body.read(1)
+class _Reader:
+    """Reads objects as Python's http.client does, signed by botocore: a client of boto3 takes five times the time for each."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._signer = S3SigV4Auth(Credentials(site.access_key, site.secret_key), "s3", "us-east-1")
+        self._idle: SimpleQueue[http.client.HTTPConnection] = SimpleQueue()
+        for _ in range(_THREADS):
+            self._idle.put(http.client.HTTPConnection(urlsplit(site.url).netloc, timeout=PATIENCE))
+
+    def same(self, key: str, path: Path, size: int) -> bool:
+        """Whether an object has a file's bytes."""
+        target = f"/{self._site.bucket}/{quote(key, safe='/~')}"
+        request = AWSRequest("GET", self._site.url + target)
+        self._signer.add_auth(request)
+        connection = self._idle.get()
+        connection.request("GET", target, headers=dict(request.headers.items()))
+        answer = connection.getresponse()
+        with path.open("rb") as file:
+            equal = answer.status == HTTPStatus.OK and answer.length == size
+            while piece := file.read(_PIECE):
+                equal = answer.read(len(piece)) == piece and equal
+        equal = not answer.read() and equal
+        self._idle.put(connection)
+        return equal
+
+    def close(self) -> None:
+        """Close the connections."""
+        while not self._idle.empty():
+            self._idle.get().close()
