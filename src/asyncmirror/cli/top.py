@@ -54,7 +54,9 @@ class _Looking:
     def _look(self) -> None:
         journal, process = self._running
         tries = 0
-        error: AsyncmirrorError | None = None
+        error: AsyncmirrorError = ProcessError(
+            f"process {process.pid} lets nobody look on", hint="asyncmirror status asks it otherwise"
+        )
         while tries < _TRIES:
             try:
                 with closing(follow(process, journal, {"do": "top"}, _SILENCE)) as answers:
