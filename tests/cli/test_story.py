@@ -87,6 +87,12 @@ def test_how_far_it_is_is_told_while_it_moves(told: Callable[..., Lines]) -> Non
     assert [line["message"].split("; ")[1] for line in lines] == ["scanned 5 (0 B)"]
 
 
+def test_how_fast_it_is_is_told_from_line_to_line(told: Callable[..., Lines]) -> None:
+    readings = [(0.0, 0), (60.0, 60 << 20), (120.0, 180 << 20), (30.0, 90 << 20)]  # the last is of another run
+    lines = told(*(Progress(seconds=seconds, bytes_sent=sent) for seconds, sent in readings))
+    assert [line["message"].split("; ")[6] for line in lines] == [f"{n} MiB/s, 0 objects/s" for n in (1, 2, 3)]
+
+
 def test_what_ended_the_command_is_told(tmp_path: Path) -> None:
     file = LogFile(tmp_path / "log", Form(Redactor({}), as_json=True), most=0, keep=1)
     configure("warning", Redactor({}), file)

@@ -89,9 +89,10 @@ class Story(Tap):
 
     async def look(self, progress: Progress) -> None:
         """Tell how far it is, if it has moved."""
-        self._pace = self._pace.observe(progress)
+        before, self._pace = self._pace, Pace().observe(progress)
         if self._seen is not None and progress._replace(seconds=self._seen.seconds) != self._seen:
-            _tell(logging.INFO, periodic(progress, self._pace), {"event": "progress"})
+            since = Pace((*before.samples, *self._pace.samples))  # from line to line: a screen's "now" is shorter
+            _tell(logging.INFO, periodic(progress, since), {"event": "progress"})
         self._seen = progress
 
     def stopping(self, *, at_once: bool) -> None:
