@@ -109,6 +109,11 @@ class Process:
         self._count += found.summary is not None
         return found
 
+    @property
+    def minute(self) -> float:
+        """How many have passed since it began."""
+        return (time.monotonic() - self._began) / 60
+
     def _read(self) -> None:
         assert self.process.stdout is not None
         lines: dict[str, list[str]] = {}
@@ -135,7 +140,7 @@ class Process:
             return os.stat(path).st_size if os.path.exists(path) else 0
 
         return Gauges(
-            (time.monotonic() - self._began) / 60,
+            self.minute,
             self._count,
             int(status["VmRSS"].split()[0]) << 10,
             len(os.listdir(f"/proc/{pid}/fd")),
@@ -239,8 +244,9 @@ class Plan(NamedTuple):
     pause: float = 0.05
     quiet_every: int = 3
     outage_every: int = 8
-    outage: float = 45.0
+    outage: float = 100.0
     sample: float = 60.0
+    settle: float = 20.0  # after a run, before its gauges are read: idle connections are kept for a while
 
 
 def soak(work: Path, store: Strict, plan: Plan, seed: int, say: Callable[[str], None]) -> tuple[Truth, list[Gauges]]:
@@ -251,27 +257,26 @@ def soak(work: Path, store: Strict, plan: Plan, seed: int, say: Callable[[str], 
     chance = random.Random(seed)
     garden = Garden(work / "tree", chance, small=plan.small, large=plan.large, size=_LARGE, pause=plan.pause)
     deadline = time.monotonic() + plan.seconds
-    with garden, watched(work, garden, store, plan.interval) as process:
+    with garden, _outages(store, plan.outage) as away, watched(work, garden, store, plan.interval) as process:
         truth = Truth(garden, store)
         quiet, number, due = True, 0, 0.0
         while True:
             ran = process.ran()
             number += 1
             truth.look(ran, f"run {number}", quiet=quiet)
-            gauges = process.gauges()
-            if gauges.minute * 60 >= due:
-                table.append(gauges)
-                due += plan.sample
-                say(gauges.line())
             if ran.reason:
                 say(f"       {ran.reason}")
-            if time.monotonic() >= deadline and not ran.reason:
-                break
             quiet = number % plan.quiet_every == 0
             garden.rest() if quiet else garden.grow()
             if number % plan.outage_every == plan.outage_every - 1:
-                _away(store, plan.outage)
-        table.append(process.gauges())
+                away()
+            if not ran.reason and (process.minute * 60 >= due or time.monotonic() >= deadline):
+                time.sleep(plan.settle)
+                table.append(process.gauges())
+                due += plan.sample
+                say(table[-1].line())
+                if time.monotonic() >= deadline:
+                    break
         code = process.end()
         if code != 128 + 15:
             truth.broken.append(f"it was ended while it waited, and its exit code is {code}")
@@ -279,10 +284,23 @@ def soak(work: Path, store: Strict, plan: Plan, seed: int, say: Callable[[str], 
     return truth, table
 
 
-def _away(store: Strict, seconds: float) -> None:
-    """Let the server be gone for a while from now on."""
-    store.leave()
-    threading.Timer(seconds, store.come_back).start()
+@contextlib.contextmanager
+def _outages(store: Strict, seconds: float) -> Iterator[Callable[[], None]]:
+    """Something to be called for the server to be gone for so long from then on. When the block ends, it is there."""
+    timers: list[threading.Timer] = []
+
+    def away() -> None:
+        if timers and timers[-1].is_alive():
+            return
+        store.leave()
+        timers.append(threading.Timer(seconds, store.come_back))
+        timers[-1].start()
+
+    try:
+        yield away
+    finally:
+        for timer in timers:
+            timer.join()
 
 
 def judge(table: list[Gauges], minute: float = 5.0) -> list[str]:

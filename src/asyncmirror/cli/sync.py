@@ -25,7 +25,7 @@ from asyncmirror.cli.screen import Screen
 from asyncmirror.cli.shown import Listing, Shown
 from asyncmirror.cli.stderr import complain
 from asyncmirror.cli.tap import Mirroring, Tap
-from asyncmirror.events import Event, Summary
+from asyncmirror.events import Event, Summary, Waiting
 from asyncmirror.settings import Settings
 
 _STDOUT = 1
@@ -155,6 +155,8 @@ class _Sync:
         tells = [tap.tell for tap in self._taps if type(tap).tell is not Tap.tell]
         async for event in mirror.run() if self._schedule is None else mirror.watch(self._schedule):
             told = event._replace(exit_code=self._exit_code(event)) if isinstance(event, Summary) else event
+            if isinstance(event, Waiting):
+                gc.collect()  # what a run left in circles: nobody waits now, and they may hold connections
             for tell in tells:
                 if (wait := tell(told)) is not None:
                     await wait

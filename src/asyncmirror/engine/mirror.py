@@ -29,7 +29,7 @@ from asyncmirror.engine.run import Run, Sent
 from asyncmirror.engine.status import Live
 from asyncmirror.engine.steering import KNOBS, permit
 from asyncmirror.engine.watch import watch
-from asyncmirror.errors import AsyncmirrorError, SourceGoneError, StoreError, UsageError
+from asyncmirror.errors import AsyncmirrorError, CredentialsError, SourceGoneError, UntrustedError, UsageError
 from asyncmirror.events import Event, Notice, Progress, Started, Waiting
 from asyncmirror.journal import queries
 from asyncmirror.journal.changes import Remember
@@ -43,6 +43,8 @@ from asyncmirror.store.limits import allowance
 from asyncmirror.store.port import Store
 
 T = TypeVar("T")
+_RENEWED = (CredentialsError, UntrustedError)
+"""After these the store is opened anew: the AWS configuration or the CA bundle may have been put right since."""
 
 
 class Mirror:
@@ -199,7 +201,7 @@ class Mirror:
         await self._journal_again()
         root = await self._root_again()
         try:
-            if isinstance(self._failure, StoreError):
+            if isinstance(self._failure, _RENEWED):
                 await self._reach.open(self._settings, paused=self.paused)
             limited = self._reach.store.limited
             self._sent = Sent(limited.requests, limited.bytes_sent)
