@@ -17,6 +17,7 @@ from asyncmirror.cli.log_file import Form, LogFile, choose
 from asyncmirror.cli.logs import Redactor, configure, set_level
 from asyncmirror.errors import OutputError, UsageError
 
+SOURCE = Path("/nowhere/source")
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 REDACT = Redactor({"AWS_SECRET_ACCESS_KEY": SECRET})
 _log = logging.getLogger("asyncmirror.test")
@@ -186,11 +187,22 @@ def test_a_file_system_that_hangs_holds_up_nobody(path: Path) -> None:
 def test_what_can_not_be_a_log_is_told_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(UsageError, match="no regular file"):
-        choose(Output(log_file=tmp_path / "fifo"), REDACT)
+        choose(Output(log_file=tmp_path / "fifo"), SOURCE, REDACT)
     for most in (0, 1 << 20):
         with pytest.raises(OutputError, match="No such file or directory"):
-            choose(Output(log_file=tmp_path / "nowhere" / "log", log_max_size=most), REDACT)
-    assert choose(Output(), REDACT) is None
+            choose(Output(log_file=tmp_path / "nowhere" / "log", log_max_size=most), SOURCE, REDACT)
+    assert choose(Output(), SOURCE, REDACT) is None
+
+
+def test_it_is_not_in_the_tree_whatever_leads_there(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "link").symlink_to("tree")
+    for inside in ("tree/log", "link/a/log", "tree"):
+        with pytest.raises(UsageError, match="in the tree that is mirrored"):
+            choose(Output(log_file=tmp_path / inside), tmp_path / "tree", REDACT)
+    found = choose(Output(log_file=tmp_path / "tree-log"), tmp_path / "link", REDACT)
+    assert found is not None
+    found.close()
 
 
 @pytest.mark.parametrize("given", [{"log_max_size": 1}, {"log_keep": 0}, {"log_keep": 1001}])

@@ -18,7 +18,7 @@ from typing import Self, TextIO
 from asyncmirror.cli import crash
 from asyncmirror.cli.gather import Invocation, Output
 from asyncmirror.cli.tap import Mirroring, Tap
-from asyncmirror.engine.journals import state_directory
+from asyncmirror.engine.journals import is_within, state_directory
 from asyncmirror.errors import AsyncmirrorError, ProcessError
 from asyncmirror.events import Event, Summary
 from asyncmirror.settings import Settings
@@ -37,9 +37,10 @@ class Circumstances(Tap):
 
     async def __aenter__(self) -> Self:
         """Look for what a run that died has left, and be ready to leave the same."""
-        if not (self._invocation.settings.dry_run or faulthandler.is_enabled()):
+        settings, directory = self._invocation.settings, state_directory()
+        # In the tree that is mirrored, each run's file would be an object.
+        if not (settings.dry_run or faulthandler.is_enabled() or is_within(directory, settings.source)):
             with contextlib.suppress(OSError):
-                directory = state_directory()
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
                 for path in _left(directory):
                     _log.warning("an earlier run died: %s tells where", path)

@@ -22,6 +22,7 @@ from asyncmirror.cli import stderr
 from asyncmirror.cli.gather import Output
 from asyncmirror.cli.json_lines import dump
 from asyncmirror.cli.text import show_line, show_lines
+from asyncmirror.engine.journals import is_within
 from asyncmirror.errors import OutputError, UsageError
 
 Redact: TypeAlias = Callable[[str], str]
@@ -212,14 +213,17 @@ def _opened(opening: Callable[[], None], path: Path) -> None:
         raise OutputError(f"the log can't be written: {error.strerror or error}", path=os.fspath(path)) from error
 
 
-def choose(output: Output, redact: Redact) -> LogFile | None:
+def choose(output: Output, source: Path, redact: Redact) -> LogFile | None:
     """The log file for these wishes.
 
     Raises:
-        UsageError: It is no regular file.
+        UsageError: It is no regular file, or in the tree that is mirrored.
         OutputError: It can't be written.
     """
     if output.log_file is None:
         return None
+    if is_within(output.log_file, source):
+        hint = "the tree is never written to: name a file elsewhere"
+        raise UsageError("--log-file is in the tree that is mirrored", path=os.fspath(output.log_file), hint=hint)
     form = Form(redact, as_json=output.log_format == "json")
     return LogFile(output.log_file, form, most=output.log_max_size, keep=output.log_keep)

@@ -163,7 +163,7 @@ def _ready(invocation: Invocation, environ: Mapping[str, str]) -> Iterator[_Read
     from asyncmirror.engine.mirror import Mirror  # noqa: PLC0415
 
     redact = logs.Redactor(environ, output.notify)
-    file = log_file.choose(output, redact)
+    file = log_file.choose(output, invocation.settings.source, redact)
     logs.configure(output.log_level, redact, file)
     with contextlib.ExitStack() as stack:
         site = None

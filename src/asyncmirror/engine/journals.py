@@ -42,6 +42,11 @@ def running() -> list[tuple[Path, Holder]]:
     return [(journal, process) for journal, process in found if process is not None]
 
 
+def is_within(path: Path, directory: Path) -> bool:
+    """Whether a path, which need not exist, lies in a directory, whatever links lead there."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory))
+
+
 def state_directory() -> Path:
     """Where journals are kept when nobody said where, and whatever else belongs to this user's mirrors."""
     state = os.environ.get("XDG_STATE_HOME", "")
