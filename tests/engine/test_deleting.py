@@ -152,6 +152,14 @@ async def test_what_a_rule_leaves_out_is_left_alone_on_either_side(mirrored: Hou
     assert "pre/d/5" in mirrored.store.objects
 
 
+async def test_what_the_mirror_is_not_of_any_more_stays(mirrored: House) -> None:
+    (mirrored.root / "a/1").unlink()
+    (mirrored.root / "d/5").unlink()
+    mirrored.store.objects["pre/d/unknown"] = mirrored.store.objects["pre/a/unknown"] = mirrored.store.objects["pre/c"]
+    ran = await mirrored.run(deletes(mirrored, within=("a",), delete_unknown=True))
+    assert told(ran) == keys("a/1", "a/unknown")
+
+
 async def test_with_followed_links_what_is_gone_behind_them_goes(house: House, tmp_path: Path) -> None:
     for name in ("real/1", "real/2", "real/sub/3", "out"):
         house.write(name, name.encode())
@@ -182,7 +190,9 @@ async def test_a_file_that_was_renamed_goes_even_if_it_was_the_only_one(house: H
     house.write("old", b"x")
     await house.run()
     (house.root / "old").rename(house.root / "new")
-    assert told(await house.run(deletes(house, dry_run=True))) == {"pre/old": Fate.PLANNED}
+    dry = await house.run(deletes(house, dry_run=True))
+    assert told(dry) == {"pre/old": Fate.PLANNED}
+    assert not result(dry).refusal
     assert told(await house.run(deletes(house))) == keys("old")
 
 

@@ -18,7 +18,7 @@ from tests.soak.account import Account
 from tests.soak.strict import Strict
 from tests.soak.warm import Warm
 
-_OPTIONS = ("--part-size", "5MiB", "--multipart-threshold", "8MiB", "--concurrency", "4")
+_OPTIONS = ("--part-size", "5MiB", "--multipart-threshold", "8MiB", "--concurrency", "4", "--delete")
 _SKIPPED = 3  # the exit code of a run that met the FIFO
 _KILLED = -9
 
@@ -88,13 +88,18 @@ def _make_tree(root: Path) -> None:
     (root / "same").write_bytes(b"as it was")
     (root / "changed").write_bytes(b"before it was changed")
     (root / "touched").write_bytes(b"only its times change")
+    (root / "gone").write_bytes(b"it will be removed")
+    (root / "left").mkdir()
+    (root / "left" / "behind").write_bytes(b"it will be removed with its directory")
 
 
 def _change_tree(root: Path) -> None:
-    """New files of every kind, one that changed, one that was touched, and one problem."""
+    """New files of every kind, one that changed, one that was touched, two that are gone, and one problem."""
     chance = random.Random(4)
     (root / "changed").write_bytes(b"since it was changed!")
     os.utime(root / "touched", ns=(1, 1))
+    (root / "gone").unlink()
+    shutil.rmtree(root / "left")
     (root / "small").write_bytes(chance.randbytes(1000))
     (root / "empty").touch()
     (root / os.fsdecode(b"str\xffange\n")).write_bytes(b"under a strange name")

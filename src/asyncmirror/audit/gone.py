@@ -53,7 +53,7 @@ class Look:
         self._prefix = settings.destination.prefix
         self._remaps = Remaps(settings.remaps)
         self._follows = settings.symlinks is Symlinks.FOLLOW
-        self._within = tuple(os.fsencode(directory) + b"/" for directory in settings.within)
+        self._within = within(settings)
         self._threads = settings.tuning.scanners
         self._filters = filters
         self._beneath = beneath
@@ -189,3 +189,8 @@ def _sight(entry: "os.DirEntry[str]") -> Sight:
 def _unreadable(error: OSError, path: bytes) -> UnreadableError:
     known = classify(error, "list")
     return UnreadableError(known.message, op="list", path=os.fsdecode(path) or ".")
+
+
+def within(settings: Settings) -> tuple[bytes, ...]:
+    """What the paths begin with that the mirror is of; none: it is of all."""
+    return tuple(os.fsencode(directory) + b"/" for directory in settings.within)

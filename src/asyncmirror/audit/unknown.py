@@ -11,6 +11,7 @@ from functools import partial
 from typing import NamedTuple
 
 from asyncmirror.audit.candidates import Candidate
+from asyncmirror.audit.gone import within
 from asyncmirror.errors import RefusedError, UnreadableError
 from asyncmirror.journal import paths, queries
 from asyncmirror.journal.writer import Journal
@@ -18,6 +19,7 @@ from asyncmirror.model import RemoteObject
 from asyncmirror.plan import keys
 from asyncmirror.plan.filters import Filters
 from asyncmirror.plan.remap import Remaps
+from asyncmirror.settings import Settings
 from asyncmirror.source.beneath import Beneath, classify
 from asyncmirror.store.probe.scratch import PLACE
 
@@ -32,11 +34,12 @@ class Page(NamedTuple):
 class Unknown:
     """Judges pages of the listing of one destination."""
 
-    def __init__(self, prefix: str, filters: Filters, remaps: Remaps, beneath: Beneath, journal: Journal) -> None:
-        """Prepare. `prefix` is what all keys begin with, slash included."""
-        self._prefix = prefix
+    def __init__(self, settings: Settings, filters: Filters, beneath: Beneath, journal: Journal) -> None:
+        """Prepare. `filters` are the settings' rules, compiled."""
+        self._prefix = keys.directory_prefix(settings.destination.prefix, b"")
         self._filters = filters
-        self._remaps = remaps
+        self._remaps = Remaps(settings.remaps)
+        self._within = within(settings)
         self._beneath = beneath
         self._journal = journal
 
@@ -79,8 +82,10 @@ class Unknown:
         return found
 
     def _stays(self, directory: bytes, name: bytes) -> bool:
-        """Whether a rule leaves the path out, or anything is there, whatever it is."""
+        """Whether the mirror is not of it, a rule leaves it out, or anything is there, whatever it is."""
         path = queries.join(directory, name)
+        if self._within and not path.startswith(self._within):
+            return True
         if self._filters and self._filters.excludes(path):
             return True
         try:

@@ -27,7 +27,6 @@ from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Completed, Outcome, RemoteObject
 from asyncmirror.plan import deletion, keys
 from asyncmirror.plan.filters import Filters
-from asyncmirror.plan.remap import Remaps
 from asyncmirror.settings import Settings
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.store.limit import closing
@@ -141,8 +140,7 @@ class Deleting:
 
     async def _look_for_unknown(self, candidates: Candidates) -> None:
         """Add what the bucket has and nobody knows of."""
-        remaps = Remaps(self._settings.remaps)
-        unknown = Unknown(self._prefix, self._filters, remaps, self._beneath, self._journal)
+        unknown = Unknown(self._settings, self._filters, self._beneath, self._journal)
         page: list[RemoteObject] = []
         async with closing(self._store.list_objects(self._prefix)) as objects:
             async for remote in objects:
