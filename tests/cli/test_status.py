@@ -9,6 +9,7 @@ from asyncmirror.cli.options import OPTIONS
 from asyncmirror.engine.status import Run, Status, Trouble, Upload
 from asyncmirror.errors import UsageError
 from asyncmirror.journal.lock import Holder
+from asyncmirror.journal.looks import Ended
 from asyncmirror.model import Outcome
 
 BARE = Status("/src", "s3://bucket/p", "", "/var/j x.db", None, None, {}, {}, (), ())
@@ -70,6 +71,21 @@ def test_the_last_run_is_told(known: Status, begins: str, ends: str) -> None:
     assert line.endswith(ends)
 
 
+@pytest.mark.parametrize(
+    ("looked", "begins", "ends"),
+    [
+        (Ended("", 5.0, 6.0, 0), "last verify  verify, ended 19", ": all was there"),
+        (Ended("deep sidecars", 5.0, 6.0, 3), "last verify  verify --deep --sidecars, ended 19", ": not all was there"),
+    ],
+)
+def test_the_last_look_is_told(looked: Ended, begins: str, ends: str) -> None:
+    line = text(FULL._replace(looked=looked))[5]
+    assert line.startswith(begins)
+    assert line.endswith(ends)
+    assert ("not before 19" in line) == bool(looked.kind)
+    assert status.to_json(FULL._replace(looked=looked))["last_verify"] == looked._asdict()
+
+
 def test_the_json_object_has_its_keys() -> None:
     told = status.to_json(FULL._replace(running=Holder(42, "n1", 5.0), uploads=FULL.uploads[:1]))
     path = "a\udcff\x1b[2J"
@@ -87,6 +103,7 @@ def test_the_json_object_has_its_keys() -> None:
             "version": "0.1.0",
             "summary": {"exit_code": 3},
         },
+        "last_verify": None,
         "outcomes": {
             "complete": {"count": 1200, "bytes": 5 << 20},
             "unreadable": {"count": 3, "bytes": 0},

@@ -13,6 +13,7 @@ from asyncmirror.engine.status import Live, Run, Status, Trouble, Upload, from_p
 from asyncmirror.errors import JournalError, UsageError
 from asyncmirror.events import Allowance, Flight, Progress, Transfer
 from asyncmirror.journal.lock import Holder, Lock
+from asyncmirror.journal.looks import Ended
 from asyncmirror.model import Outcome
 from tests.engine.house import House
 
@@ -84,7 +85,7 @@ def test_a_report_survives_the_socket() -> None:
     run = Run(1.5, None, "host", 7, "0.1", {"complete": 1})
     uploads = (Upload(b"\xff/a", 10, "id", 5),)
     report = Status("s", "d", "e", "j", None, run, {Outcome.FAILED: 1}, {Outcome.FAILED: 2}, uploads, ())
-    report = report._replace(troubles=(Trouble(b"\xfe\n", Outcome.FAILED, "why"),))
+    report = report._replace(troubles=(Trouble(b"\xfe\n", Outcome.FAILED, "why"),), looked=Ended("deep", 1.5, 2.5, 3))
     assert from_plain(json.loads(json.dumps(to_plain(report)))) == report
     transfers = (Transfer(b"\xff\x1b", 1, 2, 0.5),)
     settled = {Outcome.FAILED: 5}

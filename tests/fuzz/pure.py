@@ -16,6 +16,7 @@ from asyncmirror.engine.status import Live, Run, Status, Trouble, Upload, from_p
 from asyncmirror.errors import UsageError
 from asyncmirror.events import Flight, Progress, Transfer
 from asyncmirror.journal.changes import Forgive
+from asyncmirror.journal.looks import Ended
 from asyncmirror.model import Outcome
 from asyncmirror.plan.filters import Filters
 from asyncmirror.settings import Rule
@@ -147,6 +148,7 @@ STATUS = Status(
     {Outcome.COMPLETE: 5, Outcome.FAILED: 2},
     (Upload(b"\xff/a", 10, "id", 5),),
     (Trouble(b"\xfe\n", Outcome.FAILED, "why"),),
+    looked=Ended("deep", 1.5, 2.5, 3),
     live=Live(
         Progress(settled={Outcome.COMPLETE: 1}, slowest=(Transfer(b"\xff", 1, 2, 0.5),), flight=Flight(1, 2, 3)),
         {"concurrency": "64", "max-memory": "512MiB"},

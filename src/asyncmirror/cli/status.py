@@ -18,6 +18,7 @@ from asyncmirror.engine.journals import belongs, default_journal, running
 from asyncmirror.engine.status import Live, Status, read_status
 from asyncmirror.errors import UsageError
 from asyncmirror.events import Settled
+from asyncmirror.journal.looks import Ended
 from asyncmirror.model import PROBLEMS
 from asyncmirror.rates import Pace
 from asyncmirror.settings import Connection, Destination
@@ -80,6 +81,7 @@ def to_json(status: Status) -> dict[str, object]:
         "journal": status.journal,
         "running": running and {"pid": running.pid, "host": running.host, "since": running.since},
         "last_run": last and last._asdict(),
+        "last_verify": status.looked and status.looked._asdict(),
         "outcomes": {
             outcome.name.lower(): {"count": count, "bytes": status.sizes.get(outcome, 0)}
             for outcome, count in sorted(status.counts.items())
@@ -118,6 +120,8 @@ def lines(status: Status) -> Iterator[str]:
     yield f"endpoint     {show_line(status.endpoint) or 'AWS'}"
     yield f"journal      {show_line(status.journal)}"
     yield f"last run     {_last_run(status)}"
+    if status.looked is not None:
+        yield f"last verify  {_last_look(status.looked)}"
     if status.live is not None:
         yield from map(show_line, _live_lines(status.live))
     yield ""
@@ -136,6 +140,13 @@ def lines(status: Status) -> Iterator[str]:
     more = max(0, sum(status.counts.get(outcome, 0) for outcome in PROBLEMS) - len(status.troubles))
     if more or len(status.uploads) > PROBLEMS_KEPT:
         yield f"asyncmirror status --journal {show_line(shlex.quote(status.journal))} --json lists all"
+
+
+def _last_look(looked: Ended) -> str:
+    flags = "".join(f" --{each}" for each in looked.kind.split())
+    came = "not all was there" if looked.exit_code else "all was there"
+    since = f", what was read not before {_moment(looked.began)}" if looked.kind else ""
+    return show_line(f"verify{flags}, ended {_moment(looked.ended)}{since}: {came}")
 
 
 def _last_run(status: Status) -> str:

@@ -19,8 +19,9 @@ from asyncmirror.engine.gauges import listed, mapping, moment, number, text
 from asyncmirror.engine.gauges import to_plain as gauges_to_plain
 from asyncmirror.errors import JournalError, UsageError
 from asyncmirror.events import Progress
-from asyncmirror.journal import queries
+from asyncmirror.journal import looks, queries
 from asyncmirror.journal.lock import Holder, Lock, holder
+from asyncmirror.journal.looks import Ended
 from asyncmirror.journal.schema import check_header, connect, translate, translate_damage
 from asyncmirror.model import Outcome
 
@@ -64,6 +65,8 @@ class Live(NamedTuple):
 class Status(NamedTuple):
     """The report. `counts` and `sizes` (bytes) are by outcome, over all runs; `unproven` were adopted by size alone.
 
+    `looked` is the last `verify` that came to its end.
+
     `live` is told by the process that has the journal; without one there is nothing live.
     """
 
@@ -78,6 +81,7 @@ class Status(NamedTuple):
     uploads: tuple[Upload, ...]
     troubles: tuple[Trouble, ...]
     unproven: int = 0
+    looked: Ended | None = None
     live: Live | None = None
 
 
@@ -102,6 +106,7 @@ def report(connection: sqlite3.Connection, journal: Path, most: int | None) -> S
         uploads=tuple(Upload(*found) for found in queries.unfinished(connection)),
         troubles=tuple(Trouble(path, problem.outcome, problem.reason) for path, problem in troubles),
         unproven=sum(total.unproven for total in totals.values()),
+        looked=looks.last(connection),
     )
 
 
@@ -113,6 +118,11 @@ def _run(row: Sequence[object]) -> Run:
         raise TypeError("the summary of a run is an object")
     times = moment(started), None if ended is None else moment(ended)
     return Run(*times, text(host), number(pid), text(version), summary)
+
+
+def _looked(row: Sequence[object]) -> Ended:
+    kind, began, ended, exit_code = row
+    return Ended(text(kind), moment(began), moment(ended), number(exit_code))
 
 
 # What comes from a socket or a file may be of another version, or damaged: it is shown only when it is what it should be.
@@ -188,7 +198,7 @@ def from_plain(found: object) -> Status:
     """
     told = mapping(found)
     live = told["live"]
-    source, destination, endpoint, journal, _, last, counts, sizes, uploads, troubles, unproven = listed(told["report"])
+    source, destination, endpoint, journal, _, last, counts, sizes, uploads, troubles, unproven, looked = listed(told["report"])
     if not isinstance(counts, Mapping) or not isinstance(sizes, Mapping):
         raise TypeError("entries and bytes are told by outcome")
     return Status(
@@ -203,6 +213,7 @@ def from_plain(found: object) -> Status:
         tuple(Upload(os.fsencode(path), number(size), text(name), number(sent)) for path, size, name, sent in uploads),
         tuple(Trouble(os.fsencode(path), Outcome(outcome), text(reason)) for path, outcome, reason in troubles),
         number(unproven),
+        _looked(listed(looked)) if looked else None,
         None if live is None else _live(mapping(live)),
     )
 
