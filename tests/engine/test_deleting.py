@@ -1,11 +1,13 @@
 """`--delete`: what goes, what stays, and when nothing goes at all."""
 
+import asyncio
 import errno
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,6 +23,9 @@ from asyncmirror.model import Outcome
 from asyncmirror.settings import MaxDelete, Remap, Rule, Settings, Symlinks
 from asyncmirror.source.beneath import Beneath
 from tests.engine.house import House, Ran, Sent
+
+if TYPE_CHECKING:
+    from asyncmirror.engine.mirror import Mirror
 
 NAMES = ("a/1", "a/2", "a/b/3", "c", "d/4", "d/5")
 
@@ -417,3 +422,52 @@ class TestUnknown:
     def test_it_is_nothing_by_itself(self, house: House) -> None:
         with pytest.raises(UsageError, match="nothing without it"):
             house.options(delete_unknown=True)
+
+
+@pytest.mark.parametrize("how", ["drain", "stop"])
+async def test_a_deletion_that_is_stopped_goes_on_in_the_next_run(
+    mirrored: House, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(deleting, "MOST_DELETED", 1)
+    monkeypatch.setattr(deleting, "_TOGETHER", 1)
+    shutil.rmtree(mirrored.root / "a")
+
+    real = mirrored.store.delete_objects
+    mirrors: list[Mirror] = []
+
+    async def delete(some: Sequence[str]) -> Mapping[str, StoreError]:
+        failed = await real(some)
+        getattr(mirrors[0], how)()
+        await asyncio.sleep(0)
+        return failed
+
+    monkeypatch.setattr(mirrored.store, "delete_objects", delete)
+    ran = await mirrored.run(deletes(mirrored), watch=lambda mirror, _: mirrors.append(mirror))
+    assert result(ran).refusal == "the run was stopped"
+    assert ran.summary.stopped
+    assert told(ran) == (keys("a/1") if how == "drain" else {})
+    assert on_record(mirrored, Table.CONDEMNED) == (set() if how == "drain" else {b"a/1"})
+    monkeypatch.setattr(mirrored.store, "delete_objects", real)
+    await mirrored.run(deletes(mirrored))
+    assert mirrored.bucket() == mirrored.tree()
+    assert not on_record(mirrored, Table.CONDEMNED)
+
+
+async def test_a_stop_waits_for_the_look_to_end(mirrored: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, ended = look.Look.run, asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def run(each: look.Look, stopped: Callable[[], bool]) -> None:
+        loop.call_soon_threadsafe(mirrors[0].stop)
+        while not stopped():
+            pass
+        real(each, lambda: False)
+        loop.call_soon_threadsafe(ended.set)
+
+    mirrors: list[Mirror] = []
+    monkeypatch.setattr(look.Look, "run", run)
+    (mirrored.root / "c").unlink()
+    ran = await mirrored.run(deletes(mirrored), watch=lambda mirror, _: mirrors.append(mirror))
+    assert ran.summary.stopped
+    assert ended.is_set()
+    assert "pre/c" in mirrored.store.objects
