@@ -19,7 +19,7 @@ stays as it is.
 import math
 from typing import NamedTuple, Self
 
-from asyncmirror.plan.trial import NOISE, SURE, Rate, Reading, Trial, Window
+from asyncmirror.plan.trial import Rate, Reading, Trial, Window
 
 START = 64
 """Requests in flight to begin with: what was the fixed default, so that a run of seconds loses nothing."""
@@ -39,6 +39,10 @@ DOUBLE, COARSE = 2.0, 1.15
 """Steps: the largest, and the smallest whose gain stands out of the noise."""
 FINE_UP, FINE_DOWN = 1.05, 1.08
 """Steps where one that is coarse was clearly too much, or was refused."""
+TOLERATED = -0.2
+"""What a trial below a limit that was refused may lose, a logarithm: there, what is not refused is good."""
+PATIENCE = 15.0
+"""Seconds after which a doubt is a verdict against the change."""
 BACKED_OFF = 0.95
 """What a refusal at the limit that stands leaves of it."""
 PRESSED, EASING = 0.7, 1.0
@@ -131,9 +135,9 @@ def _stood(climb: Climb, rate: Rate, reading: Reading) -> Climb:
             return climb._replace(up_at=reading.at, up_pause=FIRST_UP)
         if reading.at >= climb.up_at and stands < climb.most and rate.busy < BUSY:
             step = FINE_UP if stands < climb.refused else climb.up_step
-            trial = Trial(min(climb.most, max(stands + 1, round(stands * step))), stands)
+            trial = Trial(min(climb.most, max(stands + 1, round(stands * step))), stands, reading.at)
         elif reading.at >= climb.down_at and stands > 1:
-            trial = Trial(max(1, min(stands - 1, round(stands / climb.down_step))), stands)
+            trial = Trial(max(1, min(stands - 1, round(stands / climb.down_step))), stands, reading.at)
         else:
             return climb
     return _settle(climb._replace(trial=trial, trying=True), reading)
@@ -145,9 +149,11 @@ def _tried(climb: Climb, rate: Rate, reading: Reading) -> Climb:
     assert climb.rate is not None
     trial = climb.trial.compared(rate.gain(climb.rate))
     if trial.step > 0 and trial.stands < climb.refused:
-        verdict: bool | None = trial.mean > -SURE * NOISE  # below what was refused, what is not refused is good
+        verdict: bool | None = trial.mean > TOLERATED
     else:
         verdict = trial.is_worth(GAIN if trial.step > 0 else LOSS)
+    if verdict is None and reading.at - trial.since > PATIENCE:
+        verdict = False
     if verdict is None:
         return _settle(climb._replace(trial=trial, trying=False), reading)
     climb = climb._replace(trial=None, trying=False)

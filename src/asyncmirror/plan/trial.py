@@ -17,7 +17,7 @@ SHORTEST = 0.25
 """Seconds of a window: shorter ones measure the machine's hiccups."""
 LONGEST = 10.0
 """And where the slots take long to be used again."""
-FEWEST = 16
+FEWEST = 50
 """Requests of a window, however few may be in flight."""
 FULL = 0.85
 """Of the limit have been in flight, on average, in a window that says something of it."""
@@ -27,8 +27,6 @@ NOISE = 0.04
 LEAST_NOISE = 0.005
 SURE = 2.3
 """Standard errors by which a verdict has to stand out."""
-MOST = 40
-"""Comparisons after which a doubt is a verdict against the change."""
 
 
 class Reading(NamedTuple):
@@ -97,6 +95,7 @@ class Trial(NamedTuple):
 
     limit: int
     stands: int
+    since: float  # seconds: when it began
     made: int = 0
     total: float = 0.0
     squares: float = 0.0
@@ -122,6 +121,6 @@ class Trial(NamedTuple):
         if self.made > 2:  # noqa: PLR2004  two say little of their spread
             noise = max(LEAST_NOISE, math.sqrt(max(0.0, self.squares / self.made - self.mean**2)))
         error = SURE * noise / math.sqrt(self.made)
-        if abs(self.mean - least) <= error and self.made < MOST:
+        if abs(self.mean - least) <= error:
             return None
         return self.mean - error > least
