@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.fuzz import answers, configuration, journals, names, pure, requests
+from tests.fuzz import answers, configuration, control, journals, names, pure, requests
 from tests.fuzz.target import Target
 
 TARGETS: tuple[Target[Any], ...] = (
@@ -12,4 +12,5 @@ TARGETS: tuple[Target[Any], ...] = (
     *journals.TARGETS,
     *configuration.TARGETS,
     *requests.TARGETS,
+    *control.TARGETS,
 )

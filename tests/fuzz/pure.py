@@ -155,7 +155,7 @@ STATUS = Status(
         1.5,
     ),
 )
-_STATUS_VALUES: st.SearchStrategy[object] = st.recursive(
+VALUES: st.SearchStrategy[object] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.just(10**400) | st.just("\x1b[2J"),
     lambda inner: (
         st.lists(inner, max_size=6) | st.dictionaries(st.sampled_from(["0", "7", "exit_code", "x"]), inner, max_size=3)
@@ -165,9 +165,9 @@ _STATUS_VALUES: st.SearchStrategy[object] = st.recursive(
 
 
 @st.composite
-def _replaced(draw: st.DrawFn) -> bytes:
-    """The answer with some of its values replaced, at any depth."""
-    answer: Any = json.loads(json.dumps(to_plain(STATUS)))
+def replaced(draw: st.DrawFn, original: str) -> bytes:
+    """A document of JSON with some of its values replaced, at any depth."""
+    answer: Any = json.loads(original)
     for _ in range(draw(st.integers(1, 3))):
         inside: Any = answer
         while True:
@@ -178,7 +178,7 @@ def _replaced(draw: st.DrawFn) -> bytes:
             if isinstance(inside[place], list | dict) and draw(st.booleans()):
                 inside = inside[place]
                 continue
-            inside[place] = draw(_STATUS_VALUES)
+            inside[place] = draw(VALUES)
             break
     return json.dumps(answer).encode()
 
@@ -269,7 +269,9 @@ TARGETS: tuple[Target[Any], ...] = (
     Target("plan", mutated(_PLANS.map(_dump), 1), constant(_plan), 300),
     Target(
         "status",
-        _replaced() | mutated(st.just(json.dumps(to_plain(STATUS)).encode())) | st.binary(max_size=20),
+        replaced(json.dumps(to_plain(STATUS)))
+        | mutated(st.just(json.dumps(to_plain(STATUS)).encode()))
+        | st.binary(max_size=20),
         constant(_status),
         300,
     ),
