@@ -104,6 +104,14 @@ def test_a_problem_does_not_erase_what_is_complete_and_ends_with_forgiveness(jou
     assert journal.known(b"d", None).unsettled == frozenset()
 
 
+def test_who_asks_too_late_is_told(tmp_path: Path) -> None:
+    """A page may ask while the mirror is being closed."""
+    closed = Journal(tmp_path / "late.db", OF)
+    closed.close()
+    with pytest.raises(JournalError, match="closed"):
+        closed.ask(queries.totals).result(10)
+
+
 def test_totals_are_by_outcome(journal: Journal) -> None:
     directory = journal.known(b"", None).directory
     write(

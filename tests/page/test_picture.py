@@ -50,6 +50,7 @@ def test_a_run_from_its_start_to_its_end() -> None:
     assert picture.ever.entries == {Outcome.COMPLETE: 5, Outcome.FAILED: 0}
     assert (picture.ever.requests, picture.ever.refused, picture.ever.bytes_sent) == (6, 2, 50)
     assert picture.ever.runs == {Result.SUCCESS: 1}
+    assert (picture.progress.scanned, picture.progress.settled, picture.progress.seconds) == (5, picture.ever.entries, 5.0)
     assert observe(picture, progress(9)) == picture  # between runs, the gauges tell nothing new
     assert close(picture).phase is Phase.ENDED
     assert close(picture, "gone").error == "gone"

@@ -124,7 +124,7 @@ async def test_how_far_it_is(site: Site) -> None:
         "failed": {"count": 1, "bytes": 1024, "problem": True},
     }
     assert (run["problems"], run["share"], run["scanning"], run["result"]) == (1, 0.41, False, None)
-    assert told["in_flight"] == {"limit": 16, "most": 64}
+    assert told["in_flight"] == {"limit": 16, "most": 64, "throttled": False}
     assert told["allowance"] == {"bytes_per_second": None, "until": None, "requests_per_second": None}
     [slow] = told["slowest"]
     assert slow == {"path": "\udcff\udcfe no UTF-8", "name": "\\xff\\xfe no UTF-8", "sent": 5, "size": 10, "seconds": 1.5}
@@ -147,6 +147,9 @@ async def test_history_is_told_in_columns(site: Site) -> None:
         site.look(progress(10 * half, seconds=half / 2)._replace(allowance=Allowance(2048)))
     async with asking(site) as session:
         told = json.loads((await text(session, "/api/history?seconds=60&points=100"))[1])
+        site.tell(summary(1000)._replace(seconds=3.5))  # much was done since the last reading
+        ended = json.loads((await text(session, "/api/history?seconds=60&points=100"))[1])
+    assert max(told["files_per_second"]) < 100 < max(ended["files_per_second"])
     assert told["step"] == 1
     assert len(told["time"]) == len(told["bytes_per_second"]) > 0
     assert (max(told["most"]), max(told["bytes_allowed"])) == (64, 2048)

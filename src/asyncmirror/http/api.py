@@ -37,8 +37,7 @@ def status(picture: Picture, health: Health, instance: Instance, now: float) -> 
     progress, rate = picture.progress, picture.pace.now
     running = picture.phase is Phase.RUNNING
     rest = remaining(progress, rate) if running else None
-    sent = progress.bytes_sent if picture.summary is None else picture.summary.bytes_sent
-    mean = average(picture.seconds, sent, picture.counts.get(Outcome.COMPLETE, 0))
+    mean = average(progress.seconds, progress.bytes_sent, progress.settled.get(Outcome.COMPLETE, 0))
     return {
         "version": VERSION,
         "instance": instance.name,
@@ -54,15 +53,15 @@ def status(picture: Picture, health: Health, instance: Instance, now: float) -> 
             "number": picture.run,
             "started": picture.started or None,
             "ended": picture.ended,
-            "seconds": round(picture.seconds, 3),
+            "seconds": round(progress.seconds, 3),
             "scanning": running and progress.scanning,
             "paused": running and progress.paused,
             "scanned": {"count": progress.scanned, "bytes": progress.scanned_bytes},
             "queued": {"count": progress.queued, "bytes": progress.queued_bytes},
-            "outcomes": outcomes(picture.counts, picture.sizes),
+            "outcomes": outcomes(progress.settled, progress.settled_bytes),
             "problems": picture.problem_count,
-            "bytes_sent": sent,
-            "requests": progress.requests if picture.summary is None else picture.summary.requests,
+            "bytes_sent": progress.bytes_sent,
+            "requests": progress.requests,
             "refused": progress.flight.refused,
             "share": None if rest is None else round(rest.share, 4),
             "left_seconds": None if rest is None or rest.seconds is None else round(rest.seconds, 1),
@@ -73,9 +72,13 @@ def status(picture: Picture, health: Health, instance: Instance, now: float) -> 
         },
         "now": {"bytes_per_second": round(rate.bytes), "files_per_second": round(rate.objects, 2)} if running else None,
         "average": {"bytes_per_second": round(mean.bytes), "files_per_second": round(mean.objects, 2)},
-        "in_flight": {"limit": progress.flight.limit, "most": progress.flight.most},
+        "in_flight": {
+            "limit": progress.flight.limit,
+            "most": progress.flight.most,
+            "throttled": running and progress.flight.throttled,
+        },
         "allowance": _allowance(progress.allowance),
-        "slowest": _slowest(progress) if running else [],
+        "slowest": _slowest(progress),
         "problems": [_problem(problem) for problem in reversed(picture.problems)],
         "notices": [{"time": said.time, "text": show_line(said.text)} for said in reversed(picture.notices)],
         "waiting": None if picture.waiting is None else _waiting(picture.waiting),

@@ -8,7 +8,7 @@ seconds since the epoch. Knows no socket and no form in which it is told.
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from asyncmirror.events import (
     Deletion,
@@ -30,7 +30,6 @@ from asyncmirror.rates import Pace
 NOTICES_KEPT = 50
 PROBLEMS_KEPT = 100
 
-_Key = TypeVar("_Key")
 _NOTHING: Mapping[Outcome, int] = MappingProxyType({})
 
 
@@ -115,38 +114,14 @@ class Picture(NamedTuple):
         return None if self.summary is None else judge(self.summary)
 
     @property
-    def counts(self) -> Mapping[Outcome, int]:
-        """Entries by outcome, of the run that goes on or was the last."""
-        return self.progress.settled if self.summary is None else self.summary.counts
-
-    @property
-    def sizes(self) -> Mapping[Outcome, int]:
-        """Their bytes."""
-        return self.progress.settled_bytes if self.summary is None else self.summary.bytes_by_outcome
-
-    @property
     def problem_count(self) -> int:
         """Entries of that run that a person should look at."""
-        return sum(self.counts.get(outcome, 0) for outcome in PROBLEMS)
-
-    @property
-    def seconds(self) -> float:
-        """How long that run has lasted."""
-        return self.progress.seconds if self.summary is None else self.summary.seconds
+        return sum(self.progress.settled.get(outcome, 0) for outcome in PROBLEMS)
 
     @property
     def ever(self) -> Totals:
         """The totals with the run that goes on."""
-        if self.phase is not Phase.RUNNING or self.summary is not None:
-            return self.totals
-        now = self.progress
-        return _added(
-            self.totals,
-            settled=now.settled,
-            settled_bytes=now.settled_bytes,
-            scanned=(now.scanned, now.scanned_bytes),
-            sent=(now.bytes_sent, now.requests, now.flight.refused),
-        )
+        return _added(self.totals, self.progress) if self.phase is Phase.RUNNING else self.totals
 
 
 def judge(summary: Summary) -> Result:
@@ -197,23 +172,18 @@ def fold(picture: Picture, event: Event, now: float) -> Picture:
 
 
 def _ended(picture: Picture, summary: Summary, now: float) -> Picture:
-    result = judge(summary)
-    totals = _added(
-        picture.totals,
-        settled=summary.counts,
-        settled_bytes=summary.bytes_by_outcome,
-        scanned=(sum(summary.counts.values()), summary.bytes_total),
-        sent=(summary.bytes_sent, summary.requests, picture.progress.flight.refused),
-    )
-    gone = summary.deletions or Deletions()
+    result, gone = judge(summary), summary.deletions or Deletions()
+    last = _last(picture.progress, summary)
+    totals = picture._replace(progress=last).ever
     totals = totals._replace(
-        runs=_sum(totals.runs, {result: 1}),
+        runs={**totals.runs, result: totals.runs.get(result, 0) + 1},
         deleted=totals.deleted + gone.counts.get(Fate.DELETED, 0),
         deleted_bytes=totals.deleted_bytes + gone.sizes.get(Fate.DELETED, 0),
     )
     return picture._replace(
         phase=Phase.WAITING,
         ended=now,
+        progress=last,
         summary=summary,
         last_success=now if result is Result.SUCCESS else picture.last_success,
         totals=totals,
@@ -221,9 +191,26 @@ def _ended(picture: Picture, summary: Summary, now: float) -> Picture:
     )
 
 
+def _last(progress: Progress, summary: Summary) -> Progress:
+    """The gauges as they stand at the end of a run: nobody may have read them since much was done."""
+    return progress._replace(
+        scanning=False,
+        scanned=sum(summary.counts.values()),
+        scanned_bytes=summary.bytes_total,
+        queued=0,
+        queued_bytes=0,
+        settled=summary.counts,
+        settled_bytes=summary.bytes_by_outcome,
+        bytes_sent=summary.bytes_sent,
+        requests=summary.requests,
+        seconds=summary.seconds,
+        slowest=(),
+    )
+
+
 def observe(picture: Picture, progress: Progress) -> Picture:
     """The picture after a reading of the gauges. Between runs they tell nothing new."""
-    if picture.phase is not Phase.RUNNING or picture.summary is not None:
+    if picture.phase is not Phase.RUNNING:
         return picture
     return picture._replace(progress=progress, pace=picture.pace.observe(progress))
 
@@ -233,24 +220,18 @@ def close(picture: Picture, error: str = "") -> Picture:
     return picture._replace(phase=Phase.ENDED, waiting=None, error=error or picture.error)
 
 
-def _added(
-    totals: Totals,
-    settled: Mapping[Outcome, int],
-    settled_bytes: Mapping[Outcome, int],
-    scanned: tuple[int, int],
-    sent: tuple[int, int, int],
-) -> Totals:
-    """The totals and a run's: `scanned` is entries and bytes, `sent` bytes, requests and refusals."""
+def _added(totals: Totals, progress: Progress) -> Totals:
+    """The totals and a run's gauges."""
     return totals._replace(
-        entries=_sum(totals.entries, settled),
-        entry_bytes=_sum(totals.entry_bytes, settled_bytes),
-        scanned=totals.scanned + scanned[0],
-        scanned_bytes=totals.scanned_bytes + scanned[1],
-        bytes_sent=totals.bytes_sent + sent[0],
-        requests=totals.requests + sent[1],
-        refused=totals.refused + sent[2],
+        entries=_sum(totals.entries, progress.settled),
+        entry_bytes=_sum(totals.entry_bytes, progress.settled_bytes),
+        scanned=totals.scanned + progress.scanned,
+        scanned_bytes=totals.scanned_bytes + progress.scanned_bytes,
+        bytes_sent=totals.bytes_sent + progress.bytes_sent,
+        requests=totals.requests + progress.requests,
+        refused=totals.refused + progress.flight.refused,
     )
 
 
-def _sum(some: Mapping[_Key, int], more: Mapping[_Key, int]) -> Mapping[_Key, int]:
+def _sum(some: Mapping[Outcome, int], more: Mapping[Outcome, int]) -> Mapping[Outcome, int]:
     return {key: some.get(key, 0) + more.get(key, 0) for key in (*some, *(key for key in more if key not in some))}

@@ -23,7 +23,7 @@ from typing import Protocol, Self, TypeVar
 from aiohttp import web
 
 from asyncmirror.errors import JournalError, UsageError
-from asyncmirror.events import Deletion, Event, Progress, Settled, Started, Unchanged
+from asyncmirror.events import Deletion, Event, Progress, Settled, Started, Summary, Unchanged
 from asyncmirror.http import api, health, picture
 from asyncmirror.http.access import Access, is_loopback
 from asyncmirror.http.address import Address
@@ -182,7 +182,9 @@ class _Keeper:
 
     def tell(self, event: Event, now: float) -> None:
         self.picture = picture.fold(self.picture, event, now)
-        if isinstance(event, Started):
+        if isinstance(event, Summary):
+            self.history.observe(now, self.picture.progress)  # what was done since the last reading
+        elif isinstance(event, Started):
             self.history.begin()
             self._read_at = self._moved_at = time.monotonic()
 

@@ -195,7 +195,16 @@ class Journal:
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()  # who waits may go away; what the store confirmed is written all the same
         self._queue.put(_Job(function, future, writes=writes))  # type: ignore[arg-type]  # each future gets its own function's value
+        if not self._thread.is_alive():
+            self._turn_away()
         return future
+
+    def _turn_away(self) -> None:
+        """Fail what came too late: nobody serves it any more."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                if job := self._queue.get_nowait():
+                    job.future.set_exception(JournalError("the journal is closed", path=os.fspath(self.path)))
 
     def known(self, path: bytes, names: Sequence[bytes] | None) -> Known:
         """What is known of a directory, or of these of its entries. Blocks: not for the event loop's thread.
@@ -306,6 +315,7 @@ class Journal:
             self._put(lambda connection: connection.execute("DELETE FROM meta WHERE key = ?", (_OPEN,)), writes=True)
         self._queue.put(None)
         self._thread.join()
+        self._turn_away()
         try:
             self._connection.close()
         except sqlite3.Error as error:

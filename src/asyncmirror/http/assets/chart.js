@@ -91,7 +91,8 @@ export class Chart {
     const floor = this.y(0).toFixed(1);
     if (line.area) yield draw("path", { class: "area", d: `${path}L${last} ${floor}L${first} ${floor}Z` });
     // A point that stands alone is a dot: a line of no length with round ends.
-    yield draw("path", { class: `curve ${line.style ?? ""}`, d: places.length > 1 ? path : `${path}h0.01` });
+    const alone = places.length === 1;
+    yield draw("path", { class: `curve ${line.style ?? ""} ${alone ? "dot" : ""}`, d: alone ? `${path}h0.01` : path });
   }
 
   *#hair(point) {

@@ -10,6 +10,7 @@ import { verdict } from "./verdict.js";
 
 const RANGES = [["10 min", 600], ["2 h", 7200], ["24 h", 86400], ["4 weeks", 28 * 86400]];
 const SETTLE = 3000; // milliseconds between two looks at the problems on record
+const SHARE = 20; // and so many times what a look takes: the journal has a run to serve
 const MEANING = {
   complete: "sent, and confirmed by the store",
   unchanged: "in the bucket already",
@@ -56,7 +57,7 @@ const charts = [
     scale: flat("allowed"),
     tell: (point) => {
       const refused = point.refused_per_second >= 0.05 ? `, ${short(point.refused_per_second)}/s refused` : "";
-      return `${count(point.limit)} of ${count(point.most)} allowed${refused}`;
+      return `${count(point.limit)} allowed, ${count(point.most)} at most${refused}`;
     },
   }),
 ];
@@ -64,7 +65,7 @@ const charts = [
 let range = 7200;
 let latest = null; // the last status
 let loading = false;
-let asked = 0;
+let again = 0; // when the problems on record may be looked at again
 let shownProblems = "";
 let shownRun = "";
 let runs = []; // on record, the newest first
@@ -155,8 +156,9 @@ function showVerdict(status) {
   widen(id("wrong"), told.wrong);
   id("track").setAttribute("aria-valuenow", Math.round(told.done));
   document.title = `${told.headline} · asyncmirror`;
-  id("alarm").hidden = status.health.good;
-  if (!status.health.good) say(id("alarm"), status.health.reason);
+  const alarm = !status.health.good && status.phase === "running"; // else the verdict says it already
+  id("alarm").hidden = !alarm;
+  if (alarm) say(id("alarm"), status.health.reason);
 }
 
 function showFacts(status) {
@@ -267,10 +269,13 @@ function follow(status, anew) {
     shownRun = run;
     loadRuns();
   }
-  if (record !== shownProblems && (anew || status.phase !== "running" || Date.now() - asked > SETTLE)) {
+  if (record !== shownProblems && (anew || status.phase !== "running" || Date.now() > again)) {
     shownProblems = record;
-    asked = Date.now();
-    problems.load();
+    again = Infinity;
+    const began = Date.now();
+    problems.load().finally(() => {
+      again = Date.now() + Math.max(SETTLE, SHARE * (Date.now() - began));
+    });
   }
 }
 
@@ -280,11 +285,10 @@ function link(state) {
 }
 
 for (const [name, seconds] of RANGES) {
-  const button = make("button", { type: "button", role: "radio", "aria-checked": seconds === range }, name);
-  button.setAttribute("aria-checked", seconds === range);
+  const button = make("button", { type: "button", "aria-pressed": String(seconds === range) }, name);
   button.addEventListener("click", () => {
     range = seconds;
-    for (const other of id("range").children) other.setAttribute("aria-checked", other === button);
+    for (const other of id("range").children) other.setAttribute("aria-pressed", other === button);
     if (latest) loadHistory();
   });
   id("range").append(button);

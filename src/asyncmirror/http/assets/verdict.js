@@ -24,8 +24,8 @@ export function verdict(status) {
   const { waiting } = status;
   if (!waiting) return over(status, done);
   if (waiting.why) {
-    const again = `Tried again ${moment(waiting.until)}.`;
-    return { state: "Waiting", headline: "It can’t go on", detail: `${waiting.why} ${again}`, mood: "wrong", done: 0, wrong: 0 };
+    const state = `Waiting; it is tried again ${moment(waiting.until)}`;
+    return { state, headline: "It can’t go on", detail: waiting.why, mood: "wrong", done: 0, wrong: 0 };
   }
   const told = over(status, done);
   return { ...told, state: `${told.state}; the next run begins ${moment(waiting.until)}` };
