@@ -6,7 +6,8 @@ from asyncmirror.cli import status
 from asyncmirror.cli.gather import from_environment, gather
 from asyncmirror.cli.main import parser
 from asyncmirror.cli.options import OPTIONS
-from asyncmirror.engine.status import Run, Status, Trouble, Upload
+from asyncmirror.engine.history import Run
+from asyncmirror.engine.status import Status, Trouble, Upload
 from asyncmirror.errors import UsageError
 from asyncmirror.journal.lock import Holder
 from asyncmirror.journal.looks import Ended

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from asyncmirror.engine.asking import ask
+from asyncmirror.engine.history import End, Run, read_history
 from asyncmirror.engine.mirror import Mirror
-from asyncmirror.engine.status import Live, Run, Status, Trouble, Upload, from_plain, read_status, to_plain
+from asyncmirror.engine.status import Live, Status, Trouble, Upload, from_plain, read_status, to_plain
 from asyncmirror.errors import JournalError, UsageError
-from asyncmirror.events import Allowance, Flight, Progress, Transfer
+from asyncmirror.events import Allowance, Flight, Progress, Started, Transfer
 from asyncmirror.journal.lock import Holder, Lock
 from asyncmirror.journal.looks import Ended
 from asyncmirror.model import Outcome
@@ -95,3 +96,24 @@ def test_a_report_survives_the_socket() -> None:
     )
     report = report._replace(live=Live(gauges, {"concurrency": "64"}, 1.5))
     assert from_plain(json.loads(json.dumps(to_plain(report)))) == report
+
+
+async def test_a_running_mirror_tells_its_history(house: House) -> None:
+    house.write("a", b"1")
+    await house.run()
+    async with Mirror(house.settings, house.store) as mirror:
+        assert house.settings.journal is not None
+        between = await asyncio.to_thread(read_history, house.settings.journal)
+        found, holder = between, between.running
+        assert holder is not None
+        async for event in mirror.run():
+            if isinstance(event, Started):
+                found = await asyncio.to_thread(read_history, house.settings.journal)
+        with pytest.raises(UsageError, match="no number"):
+            await asyncio.to_thread(ask, holder, house.settings.journal, {"do": "history", "most": "all"})
+    assert [between.end(run) for run in between.runs] == [End.ENDED]
+    assert [found.end(run) for run in found.runs] == [End.ENDED, End.RUNNING]
+    after = read_history(house.settings.journal)
+    assert [after.end(run) for run in after.runs] == [End.ENDED, End.ENDED]
+    assert [run.summary and run.summary["unchanged"] for run in after.runs] == [0, 1]
+    assert read_history(house.settings.journal, 1).runs == after.runs[1:]

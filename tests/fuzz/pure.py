@@ -12,7 +12,8 @@ from asyncmirror.cli.gather import Given, gather
 from asyncmirror.cli.json_lines import dump
 from asyncmirror.cli.options import OPTIONS
 from asyncmirror.engine.frames import Commit, Done, Drain, Frames, Message, Note, Outcomes, Result
-from asyncmirror.engine.status import Live, Run, Status, Trouble, Upload, from_plain, to_plain
+from asyncmirror.engine.history import Run
+from asyncmirror.engine.status import Live, Status, Trouble, Upload, from_plain, to_plain
 from asyncmirror.errors import UsageError
 from asyncmirror.events import Flight, Progress, Transfer
 from asyncmirror.journal.changes import Forgive

@@ -61,6 +61,11 @@ DELETE: tuple[Option, ...] = (
 )
 """Only `sync` knows them."""
 
+HISTORY: tuple[Option, ...] = (
+    Option(("-n", "--runs"), "history.most", read.count, "N", "only the last so many (default: 20; with --json all)"),
+)
+"""Only `history` knows it. It has no variable."""
+
 VERIFY: tuple[Option, ...] = (
     Option(("--deep",), "verify.deep", read.switch, "", "read the source again and compare it with the checksums on record"),
     Option(("--download",), "verify.download", read.switch, "", "read the objects too and compare them in the same way"),

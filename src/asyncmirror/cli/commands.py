@@ -15,6 +15,7 @@ from asyncmirror.cli.command_options import (
     DELETE,
     EXPORT,
     FIND,
+    HISTORY,
     MIRROR,
     NO_WRITE,
     PLAN,
@@ -175,6 +176,14 @@ COMMANDS: tuple[Command, ...] = (
         _MAYBE,
         {"options": (*_named("connection", "endpoint-url", "profile"), *_JOURNAL, *_TOLD), **_FILE},
         "Where no mirror is named, it is the only one that runs.",
+    ),
+    Command(
+        "history",
+        "list the runs of a mirror: when, how long, how much, and how they ended",
+        f"[OPTIONS] [SOURCE {_URL} | --journal FILE]",
+        _MAYBE,
+        {"runs": HISTORY, **_ASK_JOURNAL},
+        _WHICH_JOURNAL,
     ),
     Command(
         "problems",

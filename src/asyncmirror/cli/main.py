@@ -267,6 +267,16 @@ def _batch(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return release.batch(gathered, tree)
 
 
+def _history(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    gathered, source, destination = _meant(arguments, environ)
+    stdout.need()
+
+    from asyncmirror.cli import history, logs  # noqa: PLC0415  lazily: see above
+
+    logs.configure(gathered.output().log_level, logs.Redactor(environ))
+    return history.run(gathered, source, destination)
+
+
 def _problems(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     gathered, source, destination = _meant(arguments, environ)
     stdout.need()
@@ -326,6 +336,7 @@ _RUNS: Mapping[str, _Run] = {
     "doctor": _doctor,
     "verify": _verify,
     "adopt": _adopt,
+    "history": _history,
     "problems": _problems,
     "retry-failed": _retry,
     "gc": _gc,

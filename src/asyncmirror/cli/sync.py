@@ -17,6 +17,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import uvloop
 
+from asyncmirror.cli import idle
 from asyncmirror.cli.fold import State
 from asyncmirror.cli.gather import Invocation
 from asyncmirror.cli.json_lines import JsonLines
@@ -156,7 +157,7 @@ class _Sync:
         async for event in mirror.run() if self._schedule is None else mirror.watch(self._schedule):
             told = event._replace(exit_code=self._exit_code(event)) if isinstance(event, Summary) else event
             if isinstance(event, Waiting):
-                gc.collect()  # what a run left in circles: nobody waits now, and they may hold connections
+                idle.give_back()
             for tell in tells:
                 if (wait := tell(told)) is not None:
                     await wait

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable
 
 from asyncmirror.engine.control import Control, Peer, Request
 from asyncmirror.engine.endpoint import listening
+from asyncmirror.engine.history import last_runs
+from asyncmirror.engine.history import to_plain as to_history
 from asyncmirror.engine.status import Live, report, to_plain
 from asyncmirror.errors import UsageError
 from asyncmirror.journal.writer import Journal
@@ -20,13 +22,16 @@ async def answering(control: Control, journal: Journal, live: Callable[[], Live]
     """Answer until the block ends, and let it be known where."""
 
     async def status(request: Request, _: Peer) -> object:
-        most = request.get("most")
-        if most is not None and not (isinstance(most, int) and 0 <= most < 1 << 31):
-            raise UsageError("most is no number of problems")
+        most = _most(request)
         found = await asyncio.wrap_future(journal.ask(lambda connection: report(connection, journal.path, most)))
         return to_plain(found._replace(live=live()))
 
+    async def history(request: Request, _: Peer) -> object:
+        most = _most(request)
+        return to_history(await asyncio.wrap_future(journal.ask(lambda connection: last_runs(connection, most))))
+
     control.serve("status", status)
+    control.serve("history", history)
     with contextlib.ExitStack() as stack:
         endpoint = stack.enter_context(listening(journal.path)) if journal.locked else None
         async with control.listening(endpoint):
@@ -34,3 +39,11 @@ async def answering(control: Control, journal: Journal, live: Callable[[], Live]
                 with contextlib.suppress(OSError):  # a full disk: whoever asks is told that nobody can be asked
                     journal.answers(endpoint.path)
             yield
+
+
+def _most(request: Request) -> int | None:
+    """How many are asked for; None: all."""
+    most = request.get("most")
+    if most is not None and not (isinstance(most, int) and 0 <= most < 1 << 31):
+        raise UsageError("most is no number of problems or runs")
+    return most

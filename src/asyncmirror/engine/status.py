@@ -1,11 +1,8 @@
 """What the journal knows, for people and programs: the whole of `asyncmirror status`.
 
-Owns the report's shape and how it is got: from the file where no process has the journal, else from the process that has it,
-over its socket (`engine.asking`, `engine.answering`). SQLite's exclusive lock lets nobody else read the file.
+Owns the report's shape. How it is got, from the file or from the process that has it, is `consulting`'s.
 """
 
-import contextlib
-import json
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -13,16 +10,15 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from asyncmirror.engine.asking import ask
+from asyncmirror.engine.consulting import consult
 from asyncmirror.engine.gauges import from_plain as gauges_from_plain
 from asyncmirror.engine.gauges import listed, mapping, moment, number, text
 from asyncmirror.engine.gauges import to_plain as gauges_to_plain
-from asyncmirror.errors import JournalError, UsageError
+from asyncmirror.engine.history import Run, run_of
 from asyncmirror.events import Progress
-from asyncmirror.journal import looks, queries
-from asyncmirror.journal.lock import Holder, Lock, holder
+from asyncmirror.journal import looks, queries, runs
+from asyncmirror.journal.lock import Holder
 from asyncmirror.journal.looks import Ended
-from asyncmirror.journal.schema import check_header, connect, translate, translate_damage
 from asyncmirror.model import Outcome
 
 
@@ -41,17 +37,6 @@ class Trouble(NamedTuple):
     path: bytes
     outcome: Outcome
     reason: str
-
-
-class Run(NamedTuple):
-    """A run on record: times in seconds since the epoch, `ended` None where it was killed or is going on."""
-
-    started: float
-    ended: float | None
-    host: str
-    pid: int
-    version: str
-    summary: Mapping[str, object] | None
 
 
 class Live(NamedTuple):
@@ -92,7 +77,7 @@ def report(connection: sqlite3.Connection, journal: Path, most: int | None) -> S
     """Make the report from an open journal, with at most so many troubles (None: all)."""
     of = queries.meta(connection)
     totals = queries.totals(connection)
-    row = connection.execute("SELECT started, ended, host, pid, version, summary FROM run ORDER BY id DESC LIMIT 1").fetchone()
+    row = next(iter(runs.last(connection, 1)), None)
     troubles = islice(queries.problems(connection), most)
     return Status(
         source=of.get("source", ""),
@@ -100,7 +85,7 @@ def report(connection: sqlite3.Connection, journal: Path, most: int | None) -> S
         endpoint=of.get("endpoint", ""),
         journal=os.fspath(journal),
         running=None,
-        last_run=_run(row) if row else None,
+        last_run=run_of(row) if row else None,
         counts={outcome: total.entries for outcome, total in totals.items()},
         sizes={outcome: total.size for outcome, total in totals.items()},
         uploads=tuple(Upload(*found) for found in queries.unfinished(connection)),
@@ -110,29 +95,9 @@ def report(connection: sqlite3.Connection, journal: Path, most: int | None) -> S
     )
 
 
-def _run(row: Sequence[object]) -> Run:
-    started, ended, host, pid, version, summary = row
-    if isinstance(summary, str):
-        summary = _loads(summary)
-    if not isinstance(summary, Mapping | None):
-        raise TypeError("the summary of a run is an object")
-    times = moment(started), None if ended is None else moment(ended)
-    return Run(*times, text(host), number(pid), text(version), summary)
-
-
 def _looked(row: Sequence[object]) -> Ended:
     kind, began, ended, exit_code = row
     return Ended(text(kind), moment(began), moment(ended), number(exit_code))
-
-
-# What comes from a socket or a file may be of another version, or damaged: it is shown only when it is what it should be.
-
-
-def _loads(told: str) -> object:
-    try:
-        return json.loads(told)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
 
 
 def read_status(journal: Path, most: int | None = None) -> Status:
@@ -146,34 +111,12 @@ def read_status(journal: Path, most: int | None = None) -> Status:
         UsageError: There is no journal.
         JournalError: It can't be read, or the process that has it does not answer.
     """
-    shown = os.fspath(journal)
-    running = holder(journal)
-    if running is not None:
-        return _ask(running, journal, most)
-    if not check_header(journal):
-        raise UsageError(f"there is no journal at {shown!r}", hint="nothing was mirrored yet, or --journal names another place")
-    lock = Lock(journal)
-    try:
-        with contextlib.closing(connect(journal)) as connection:
-            return report(connection, journal, most)
-    except sqlite3.Error as error:
-        raise translate(error, journal) from None
-    except (ValueError, TypeError) as error:
-        raise translate_damage(journal, str(error)) from None
-    finally:
-        lock.release()
-
-
-def _ask(running: Holder, journal: Path, most: int | None) -> Status:
-    answer = ask(running, journal, {"do": "status", "most": most})
-    try:
-        return from_plain(answer)._replace(running=running)
-    except (ValueError, KeyError, TypeError) as error:
-        raise JournalError(
-            f"process {running.pid} on {running.host} has the journal, and its answer is not understood: {error}",
-            path=os.fspath(journal),
-            hint="is it another version?",
-        ) from None
+    return consult(
+        journal,
+        lambda connection: report(connection, journal, most),
+        {"do": "status", "most": most},
+        lambda answer, running: from_plain(answer)._replace(running=running),
+    )
 
 
 def to_plain(status: Status) -> object:
@@ -207,7 +150,7 @@ def from_plain(found: object) -> Status:
         text(endpoint),
         text(journal),
         None,
-        _run(last) if last else None,
+        run_of(listed(last)) if last else None,
         {Outcome(int(key)): number(value) for key, value in counts.items()},
         {Outcome(int(key)): number(value) for key, value in sizes.items()},
         tuple(Upload(os.fsencode(path), number(size), text(name), number(sent)) for path, size, name, sent in uploads),

@@ -63,5 +63,6 @@ def summarize(summary: Summary, *, whole: bool = True) -> dict[str, object]:
         "exit_code": summary.exit_code,
         "stopped": summary.stopped,
         "whole": whole,
+        **({"error": summary.error} if summary.error else {}),
         **({} if summary.deletions is None else {"deleted": summary.deletions.counts.get(Fate.DELETED, 0)}),
     }

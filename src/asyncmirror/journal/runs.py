@@ -50,6 +50,12 @@ def began(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM run LIMIT 1").fetchone() is not None
 
 
+def last(connection: sqlite3.Connection, most: int | None) -> list[tuple[object, ...]]:
+    """The last runs, oldest first: started, ended, host, pid, version, summary as its text. None: all that are on record."""
+    statement = "SELECT started, ended, host, pid, version, summary FROM run ORDER BY id DESC LIMIT ?"
+    return connection.execute(statement, (-1 if most is None else most,)).fetchall()[::-1]
+
+
 def here() -> tuple[str, str]:
     """This host, and an id that changes when it starts anew; empty where there is none."""
     try:
