@@ -21,6 +21,7 @@ from asyncmirror.journal.paths import Table
 from asyncmirror.journal.writer import Belongs, Journal
 from asyncmirror.model import Outcome
 from asyncmirror.settings import MaxDelete, Remap, Rule, Settings, Symlinks
+from asyncmirror.source import mounts
 from asyncmirror.source.beneath import Beneath
 from tests.engine.house import House, Ran, Sent
 
@@ -189,6 +190,37 @@ async def test_an_empty_mount_is_never_taken_for_a_deletion(mirrored: House) -> 
     assert "is it mounted?" in result(ran).refusal
     assert len(mirrored.store.objects) == len(NAMES)
     assert ran.summary.exit_code == 3
+
+
+async def test_a_file_system_that_is_away_below_the_source_is_no_deletion(
+    mirrored: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    table = tmp_path / "mountinfo"
+    monkeypatch.setattr(mounts, "TABLE", table)
+    root = os.fsencode(mirrored.root).replace(b" ", rb"\040")
+    table.write_bytes(b"20 1 8:1 / / rw - ext4 /dev/sda rw\n36 20 98:0 / " + root + b"/d rw master:1 - ext4 /dev/sdb rw\n")
+    await mirrored.run()
+    table.write_bytes(b"20 1 8:1 / / rw - ext4 /dev/sda rw\n")
+    for name in ("d/4", "d/5"):
+        (mirrored.root / name).unlink()
+    for _ in range(2):
+        ran = await mirrored.run(deletes(mirrored))
+        assert told(ran) == {}
+        assert result(ran).refusal.startswith("nothing is mounted at 'd', as it was before")
+        assert ran.summary.exit_code == 3
+    (mirrored.root / "d").rmdir()
+    assert told(await mirrored.run(deletes(mirrored))) == keys("d/4", "d/5")
+
+
+async def test_a_mount_point_that_has_files_of_its_own_by_now_is_a_directory(
+    mirrored: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(mounts, "TABLE", tmp_path / "mountinfo")
+    mounts.TABLE.write_bytes(b"36 20 98:0 / " + os.fsencode(mirrored.root) + b"/d rw - ext4 /dev/sdb rw\n")
+    await mirrored.run()
+    mounts.TABLE.write_bytes(b"")
+    (mirrored.root / "d/4").unlink()
+    assert told(await mirrored.run(deletes(mirrored))) == keys("d/4")
 
 
 async def test_a_file_that_was_renamed_goes_even_if_it_was_the_only_one(house: House) -> None:

@@ -104,7 +104,7 @@ class Deleting:
             StoreError: The run can't go on.
         """
         await self._recorder.finish()
-        if self.stopped:
+        if self.stopped or self._refusal:
             return
         if reason := deletion.hindered(self._outcomes):
             self.refuse(reason)
