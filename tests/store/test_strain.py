@@ -84,6 +84,7 @@ def test_a_limit_that_a_group_above_has_counts(tmp_path: Path) -> None:
 
 def test_memory_is_short_while_somebody_waits_for_it(tmp_path: Path) -> None:
     machine = Machine(tmp_path, V2)
+    machine.group("job/step", memory_max=1000 * MIB, memory_current=800 * MIB)
 
     def stalled(seconds: float) -> None:
         machine.group("job/step", memory_pressure=f"some avg10=0 total={seconds * 1e6:.0f}\nfull avg10=0 total=0")

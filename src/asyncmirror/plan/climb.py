@@ -47,6 +47,8 @@ BACKED_OFF = 0.95
 """What a refusal at the limit that stands leaves of it."""
 PRESSED, EASING = 0.7, 1.0
 """What memory pressure leaves of it, each time, and seconds from one such time to the next."""
+EASED = 8
+"""And no lower: what is held in memory is bounded by other means, and a run must go on."""
 FIRST_UP, FIRST_DOWN = 1.0, 2.0
 """Seconds after a verdict against more, or fewer, until that is tried again; then twice that, and so on."""
 LONGEST_UP, LONGEST_DOWN, LONGEST_REFUSED = 30.0, 300.0, 10.0
@@ -121,8 +123,10 @@ def _settle(climb: Climb, reading: Reading) -> Climb:
 def _ease(climb: Climb, reading: Reading) -> Climb:
     """Memory is short: go down, whatever that costs."""
     if reading.at >= climb.eased_at:
-        lower = max(1, int(climb.stands * PRESSED))
-        climb = climb._replace(stands=lower, trial=None, trying=False, eased_at=reading.at + EASING)
+        lower = min(climb.stands, max(EASED, int(climb.stands * PRESSED)))
+        climb = climb._replace(
+            stands=lower, trial=None, trying=False, eased_at=reading.at + EASING, up_at=reading.at, up_step=DOUBLE
+        )
     return _settle(climb, reading)
 
 

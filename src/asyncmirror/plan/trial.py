@@ -18,7 +18,9 @@ SHORTEST = 0.25
 LONGEST = 10.0
 """And where the slots take long to be used again."""
 FEWEST = 50
-"""Requests of a window, however few may be in flight."""
+"""Requests of a window, however few may be in flight: fewer scatter."""
+LONG = 2.0
+"""Seconds after which two turns are enough."""
 FULL = 0.85
 """Of the limit have been in flight, on average, in a window that says something of it."""
 
@@ -76,7 +78,8 @@ class Window(NamedTuple):
         seconds = reading.at - self.first.at
         if seconds >= LONGEST:
             return True
-        turned = reading.requests - self.first.requests >= max(limit, FEWEST)
+        ended = reading.requests - self.first.requests
+        turned = ended >= max(limit, FEWEST) or (seconds >= LONG and ended >= 2 * limit)
         return turned and (seconds >= SHORTEST or not self.settled)
 
     def is_full(self, reading: Reading, limit: int) -> bool:

@@ -16,10 +16,12 @@ from asyncmirror.cgroups import MOUNT, NO_LIMIT, PROC, field, groups, number, re
 _SECOND = 1_000_000_000  # nanoseconds
 _USED_UP = 0.9
 """Of a memory limit, without the page cache that the kernel gives back when asked."""
+_HALF_USED = 0.7
 _STALLED = 0.1
-"""Of the time, somebody in the group waited for memory: psi.rst's "some"."""
+"""Of a limit, and of the time for which somebody in the group waited for memory (psi.rst's "some"). The machine's own stalls
+tell nothing of this process: there is always somebody who waits."""
 _LEAST_AVAILABLE = 0.03
-"""Of the machine's memory, where it has no pressure stall information."""
+"""Of the machine's memory."""
 _EACH = 1.0
 """Seconds between two looks at memory."""
 
@@ -31,6 +33,12 @@ class _Limit(NamedTuple):
     used: Path
     statistics: Path
     idle_cache: str
+    stalls: Path | None = None
+
+    def used_up(self) -> float:
+        """The share of it that is used, without what the kernel gives back when asked."""
+        idle = field(read(self.statistics), self.idle_cache) or 0
+        return ((number(read(self.used)) or 0) - idle) / max(1, self.most)
 
 
 class Strain:
@@ -41,9 +49,8 @@ class Strain:
         self._scheduler = _open(proc / "thread-self" / "schedstat")
         self._limits = tuple(_limits(proc, mount))
         self._throttling = next(_existing(proc, mount, "cpu", "cpu.stat"), None)
-        self._stalls = next(_existing(proc, mount, "memory", "memory.pressure"), proc / "pressure" / "memory")
         self._looked_at = float("-inf")
-        self._stalled = 0
+        self._stalled = [0] * len(self._limits)
         self._short = False
 
     def __enter__(self) -> Self:
@@ -66,31 +73,28 @@ class Strain:
         """Whether it is, at a moment in seconds of any clock that never goes back. Looked at once a second."""
         if now - self._looked_at >= _EACH:
             seconds, self._looked_at = now - self._looked_at, now
-            before, self._stalled = self._stalled, self._stall_time()
-            stalled = (self._stalled - before) / 1e6 > _STALLED * seconds  # the first time, seconds are infinite
-            self._short = stalled or self._is_used_up()
+            before, self._stalled = self._stalled, [_stall_time(limit) for limit in self._limits]
+            stalled = [(now - then) / 1e6 > _STALLED * seconds for then, now in zip(before, self._stalled, strict=True)]
+            used = [limit.used_up() for limit in self._limits]
+            near = any(share > (_HALF_USED if waits else _USED_UP) for share, waits in zip(used, stalled, strict=True))
+            self._short = near or self._is_machine_used_up()
         return self._short
 
     def _throttled(self) -> float:
         text = "" if self._throttling is None else read(self._throttling)
         return (field(text, "throttled_usec") or 0) / 1e6 + (field(text, "throttled_time") or 0) / _SECOND
 
-    def _stall_time(self) -> int:
-        """Microseconds, in all; 0 where nobody counts them."""
-        some = read(self._stalls).partition("\n")[0]
-        return number(some.rpartition("total=")[2]) or 0
-
-    def _is_used_up(self) -> bool:
-        for limit in self._limits:
-            idle = field(read(limit.statistics), limit.idle_cache) or 0
-            if (number(read(limit.used)) or 0) - idle > _USED_UP * limit.most:
-                return True
-        if self._stalled:
-            return False
+    def _is_machine_used_up(self) -> bool:
         memory = {line.partition(":")[0]: line.split() for line in read(self._proc / "meminfo").splitlines()}
         if "MemAvailable" not in memory or "MemTotal" not in memory:
             return False
         return int(memory["MemAvailable"][1]) < _LEAST_AVAILABLE * int(memory["MemTotal"][1])
+
+
+def _stall_time(limit: _Limit) -> int:
+    """Microseconds, in all; 0 where nobody counts them."""
+    some = "" if limit.stalls is None else read(limit.stalls).partition("\n")[0]
+    return number(some.rpartition("total=")[2]) or 0
 
 
 def _limits(proc: Path, mount: Path) -> Iterator[_Limit]:
@@ -98,7 +102,7 @@ def _limits(proc: Path, mount: Path) -> Iterator[_Limit]:
     for group in groups("", proc, mount):
         most = number(read(group / "memory.max"))
         if most is not None:
-            yield _Limit(most, group / "memory.current", group / "memory.stat", "inactive_file")
+            yield _Limit(most, group / "memory.current", group / "memory.stat", "inactive_file", group / "memory.pressure")
     for group in groups("memory", proc, mount):
         most = number(read(group / "memory.limit_in_bytes"))
         if most is not None and most < NO_LIMIT:
