@@ -192,6 +192,15 @@ def test_defaults_are_those_of_the_settings() -> None:
     assert invocation.output == Output()
 
 
+@pytest.mark.parametrize(
+    ("given", "auto", "most"),
+    [((), True, 256), (("auto",), True, 256), (("7",), False, 7), (("7", "auto"), True, 256), (("AUTO", "7"), False, 7)],
+)
+def test_concurrency_is_a_number_or_found_out(given: tuple[str, ...], auto: bool, most: int) -> None:  # noqa: FBT001  expected
+    tuning = invoke([f"--concurrency={text}" for text in given], {}).settings.tuning
+    assert (tuning.auto, tuning.concurrency) == (auto, most)
+
+
 def test_a_value_out_of_bounds_is_named_as_it_was_given() -> None:
     with pytest.raises(UsageError, match=r"^--concurrency is 0"):
         invoke(["--concurrency", "0"], {})
