@@ -28,7 +28,7 @@ _ROTTEN = 4
 
 
 class Stage(NamedTuple):
-    """Where it is played: `requests` are all that the store answered so far; `rot` changes bytes behind the store's back."""
+    """Where it is played. `requests` are all that the store answered so far; `rot` changes bytes behind the store's back."""
 
     release: Release
     site: Site
@@ -37,6 +37,7 @@ class Stage(NamedTuple):
     rot: Callable[[str, bytes], None]
     programs: Sequence[str] = former.PROGRAMS
     looks: Sequence[str] = ("", "--deep", "--download")
+    paths: int = 60  # of the queue, or more
 
 
 class Takeover:
@@ -60,11 +61,10 @@ class Takeover:
         account, stage = self._account, self._stage
         account.head("What the former uploader did with the release")
         queued: list[str] = []
+        most = f"{self._found.size // stage.paths}B"
         for release in ("dr1", "edr"):
             where = str(stage.release.root / release)
-            done = stage.work.command(
-                "batch", where, "--plain", "--max-size", "64MiB", "--min-size", "0B", "--symlinks", "follow"
-            )
+            done = stage.work.command("batch", where, "--plain", "--max-size", most, "--min-size", "0B", "--symlinks", "follow")
             queued += json.loads(done.out)["queued"]
         began = time.monotonic()
         count = former.upload(queued, stage.release.root, stage.site, stage.work.where, stage.programs)

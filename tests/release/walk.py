@@ -139,15 +139,16 @@ class _Reader:
         request = AWSRequest("GET", self._site.url + target)
         self._signer.add_auth(request)
         connection = self._idle.get()
-        connection.request("GET", target, headers=dict(request.headers.items()))
-        answer = connection.getresponse()
-        with path.open("rb") as file:
-            equal = answer.status == HTTPStatus.OK and answer.length == size
-            while piece := file.read(_PIECE):
-                equal = answer.read(len(piece)) == piece and equal
-        equal = not answer.read() and equal
-        self._idle.put(connection)
-        return equal
+        try:
+            connection.request("GET", target, headers=dict(request.headers.items()))
+            answer = connection.getresponse()
+            with path.open("rb") as file:
+                equal = answer.status == HTTPStatus.OK and answer.length == size
+                while piece := file.read(_PIECE):
+                    equal = answer.read(len(piece)) == piece and equal
+            return not answer.read() and equal
+        finally:
+            self._idle.put(connection)
 
     def close(self) -> None:
         """Close the connections."""
