@@ -12,8 +12,10 @@ import pytest
 from asyncmirror.cli import problems, release, status, sync, verify
 from asyncmirror.cli.gather import Gathered, Invocation
 from asyncmirror.cli.main import main
+from asyncmirror.engine.mirror import Mirror
 from asyncmirror.formats.mirror_template import TEMPLATE
 from asyncmirror.settings import Remap, Rule, Settings, Verification
+from asyncmirror.store.memory import MemoryStore
 from asyncmirror.testing import Credentials, S3Server, ServerConfig
 from tests.cli.test_end_to_end import Ended, end
 
@@ -275,3 +277,58 @@ async def _moved(mirror: Path, state: str) -> None:
         assert sorted(server.objects("box")) == ["p/dr1/spectro/w", "p/edr/docs/y", "p/target/x", "p/target/z"]
         verified = await command(mirror, server.url, state, "verify", "--deep")
         assert (verified.code, verified.summary["equal"]) == (0, 4)
+
+
+def test_prices_stand_in_the_file(mirror: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (mirror / "tree" / "edr" / "file").write_bytes(bytes(1_000_000))
+
+    def costs(*argv: str) -> tuple[float, float]:
+        assert main(["plan", "--json", *argv]) == 0
+        told = json.loads(capsys.readouterr().out)
+        return told["monthly_cost"]["all"], told["request_cost"]
+
+    assert costs() == pytest.approx((23e-6, 5e-6))
+    write(mirror, "[prices]\nstorage-price = 1000\nrequest-price = 2.5\n")
+    assert costs() == pytest.approx((1e-3, 2.5e-3))
+    assert costs("--storage-price", "10") == pytest.approx((1e-5, 2.5e-3))
+    write(mirror, "[prices]\ngold = 1\n")
+    assert "prices.gold is not known" in refused(["plan"], capsys)
+
+
+def test_find_and_batch_go_by_the_file_and_its_rules(mirror: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(mirror, '[selection]\nexclude = ["/edr/tmp/", "*.log"]\n')
+    for name in ("edr/tmp/a", "edr/keep/tmp/b", "edr/x.log"):
+        (mirror / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (mirror / "tree" / name).write_bytes(b"12345")
+    assert main(["find", "edr", "-q"]) == 0
+    keep = ["keep", 0, 5, ["tmp", 0, 5, ["b", 1, 5]]]
+    assert json.loads(capsys.readouterr().out) == ["edr", 0, 5, keep, ["target", 0, 0]]
+    assert main(["batch", "edr", "-q"]) == 0
+    assert [batch["size"] for batch in json.loads(capsys.readouterr().out)["batches"]] == [5]
+
+
+def test_doctor_looks_at_what_the_file_names(mirror: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json", "--no-write"]) in (3, 4)
+    told = json.loads(capsys.readouterr().out)["findings"]
+    assert any(str(mirror / "tree") in found["found"] for found in told), told
+    assert any("127.0.0.1:1" in found["found"] for found in told)
+
+
+async def test_export_by_the_name_of_a_release(mirror: Path, ran: list[Settings], capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("edr/a", "dr1/b", "dr1/deep/c"):
+        (mirror / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (mirror / "tree" / name).write_bytes(b"x")
+    assert main(["sync"]) == 0
+    async with Mirror(ran[0], MemoryStore()) as running:
+        assert [event async for event in running.run()]
+
+    def exported(*argv: str) -> list[str]:
+        capsys.readouterr()
+        assert main(["export", "-q", *argv]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    assert exported() == ["./dr1/b", "./dr1/deep/c", "./edr/a"]
+    assert exported("dr1") == ["./b", "./deep/c"]
+    assert exported("dr1", "--subdir", "deep") == ["./c"]
+    assert exported("--journal", str(ran[0].journal)) == ["./dr1/b", "./dr1/deep/c", "./edr/a"]
+    assert "no release of the mirror" in refused(["export", "dr2"], capsys)

@@ -221,3 +221,23 @@ def test_what_old_tools_make_of_a_queue(tree: Path, capsys: Capture) -> None:
     found = batch_json.read(path)
     assert [os.fsdecode(each) for each in found.completed] == state["completed"]
     assert sum(len(batch.paths) for batch in found.pending()) == len(state["queued"])
+
+
+def test_what_a_rule_leaves_out_is_in_no_outline_and_no_batch(tree: Path, capsys: Capture) -> None:
+    rules = ["--exclude", "/docs/", "--exclude", "*.tmp", "--exclude", "log"]
+    (tree / "part.tmp").write_bytes(b"tmp")
+    (tree / "spectro" / "x.tmp").symlink_to("nowhere")
+    assert main(["find", str(tree), *rules]) == 0
+    out, err = capsys.readouterr()
+    redux = ["spectro", 0, 500, ["redux", 0, 500, ["tile", 1, 500]]]
+    assert json.loads(out) == ["edr", 0, 550, redux, ["LICENSE", 1, 50]]
+    assert err == "asyncmirror: 2 files, 550 B\n"
+    assert main(["batch", str(tree), "--include", "tile", "--min-size", "1B", "--max-size", "1GB", "-q"]) == 0
+    assert sum(batch["size"] for batch in json.loads(capsys.readouterr().out)["batches"]) == 500
+
+
+def test_rules_are_for_directories(tree: Path, capsys: Capture) -> None:
+    found = tree.parent / "find.json"
+    assert main(["find", str(tree), "-q", "-o", str(found)]) == 0
+    assert main(["batch", str(found), "--root", str(tree), "--exclude", "x"]) == 2
+    assert "give --include and --exclude to the find that writes the file" in capsys.readouterr().err

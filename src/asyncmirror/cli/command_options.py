@@ -76,6 +76,8 @@ VERIFY: tuple[Option, ...] = (
 )
 """Only `verify` knows them."""
 
+RULES = tuple(option for option in OPTIONS["selection"] if option.name in ("include", "exclude", "exclude-from"))
+"""Of `find` and `batch`, as of `sync`."""
 _SYMLINKS = next(option for option in OPTIONS["selection"] if option.name == "symlinks")
 _TOLD = tuple(option for option in OPTIONS["output"] if option.name in ("quiet", "no-progress"))
 _WORKERS = Option(("--max-workers",), "crawl.workers", read.count, "N", "threads that list (default: 1; over a network 8)")
@@ -129,9 +131,17 @@ EXPORT: tuple[Option, ...] = (
 )
 """Of `export`. They have no variables."""
 
-PLAN: tuple[Option, ...] = (
-    Option(("--bandwidth",), "plan.bandwidth", read.size, "SIZE", "sent per second, to tell how long it takes: 500MiB"),
+SILENT = frozenset((*BATCH, *FIND, *EXPORT)) - {option for group in OPTIONS.values() for option in group}
+"""Of these commands, the options that `sync` does not know: those have no variable."""
+
+PRICES: tuple[Option, ...] = (
     Option(("--storage-price",), "plan.storage", read.amount, "USD", "of a TB (10^12 bytes) for a month (default: 23)"),
     Option(("--request-price",), "plan.requests", read.amount, "USD", "of 1,000 PUT requests (default: 0.005)"),
+)
+"""Of `plan` and of a dry run. A mirror file may tell them."""
+
+PLAN: tuple[Option, ...] = (
+    Option(("--bandwidth",), "plan.bandwidth", read.size, "SIZE", "sent per second, to tell how long it takes: 500MiB"),
+    *PRICES,
 )
 """Only `plan` knows them."""

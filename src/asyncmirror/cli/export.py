@@ -106,6 +106,8 @@ def run(gathered: Gathered, source: str | None, destination: str | None) -> int:
         OutputError: The file can't be written.
     """
     asked = replace(Export(), **gathered.sections.get("export", {})).check()
+    for release in gathered.sections.get("settings", {}).get("subdirs", ()):
+        asked = replace(asked, subdir=f"{release}/{asked.subdir}" if asked.subdir not in ("", ".") else release)
     below = asked.below
     journal = locate(gathered, source, destination)
     of = None

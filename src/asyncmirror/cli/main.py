@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias
 
 import asyncmirror
 from asyncmirror.cli import stderr, stdout
-from asyncmirror.cli.command_options import MIRROR
+from asyncmirror.cli.command_options import MIRROR, SILENT
 from asyncmirror.cli.commands import COMMANDS, Options
 from asyncmirror.cli.gather import Gathered, Invocation, add_options, from_environment, gather
-from asyncmirror.cli.options import OPTIONS, Option
 from asyncmirror.cli.stderr import complain
 from asyncmirror.errors import AsyncmirrorError, UsageError
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from asyncmirror.http.site import Site
 
 _DESCRIPTION = "Mirrors a file tree into S3-compatible storage, resumes exactly, and proves that all is there."
-_SYNC_OPTIONS = frozenset(option for group in OPTIONS.values() for option in group)
 _NO_FILE = "there is no asyncmirror.toml here"
 _INIT = "asyncmirror init writes one"
 _BUG = 4
@@ -79,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _given(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Gathered:
     """What was given, by flags and by the environment."""
     options: Options = arguments.options
-    return gather(arguments.given, from_environment((option for group in options.values() for option in group), environ))
+    named = (option for group in options.values() for option in group if option not in SILENT)
+    return gather(arguments.given, from_environment(named, environ))
 
 
 def _meant(arguments: argparse.Namespace, environ: Mapping[str, str]) -> "tuple[Gathered, str | None, str | None]":
@@ -231,14 +230,13 @@ def _plan(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _doctor(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered = _given(arguments, environ)
+    from asyncmirror.cli import doctor, logs, mirror_file  # noqa: PLC0415  lazily: see above
+
+    gathered, places = mirror_file.places(arguments, environ)
     stdout.need()
-
-    from asyncmirror.cli import doctor, logs  # noqa: PLC0415  lazily: see above
-
     redact = logs.Redactor(environ)
     logs.configure(gathered.output().log_level, redact)
-    return doctor.run(gathered, arguments.places, redact)
+    return doctor.run(gathered, places, redact)
 
 
 def _verify(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -253,11 +251,10 @@ def _verify(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _find(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered = gather(arguments.given, from_environment(_shared(arguments), environ))
+    from asyncmirror.cli import mirror_file, release  # noqa: PLC0415  lazily: see above
 
-    from asyncmirror.cli import release  # noqa: PLC0415  lazily: see above
-
-    return release.find(gathered, arguments.root)
+    gathered, tree = mirror_file.tree(arguments, environ, arguments.root)
+    return release.find(gathered, tree)
 
 
 def _batch(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -299,17 +296,12 @@ def _gc(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _export(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered = gather(arguments.given, from_environment(_shared(arguments), environ))
+    gathered, source, destination = _of_journal(arguments, environ)
 
     from asyncmirror.cli import export, logs  # noqa: PLC0415  lazily: see above
 
     logs.configure(gathered.output().log_level, logs.Redactor(environ))
-    return export.run(gathered, arguments.source, arguments.destination)
-
-
-def _shared(arguments: argparse.Namespace) -> Iterator[Option]:
-    """The options of a command that `sync` has too: no others have a variable."""
-    return (option for group in arguments.options.values() for option in group if option in _SYNC_OPTIONS)
+    return export.run(gathered, source, destination)
 
 
 def _bug(error: Exception, environ: Mapping[str, str]) -> None:

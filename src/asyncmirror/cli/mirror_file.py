@@ -7,12 +7,12 @@ is. The file's options are given like flags, weaker than those and than variable
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from asyncmirror.cli import read, stderr
-from asyncmirror.cli.command_options import BATCH
+from asyncmirror.cli.command_options import BATCH, PRICES, SILENT
 from asyncmirror.cli.gather import Gathered, Given, from_environment, gather
 from asyncmirror.cli.options import OPTIONS, Option
 from asyncmirror.engine.journals import default_journal
@@ -30,6 +30,7 @@ _ELSEWHERE = frozenset({"subdir", "remap", "journal", "dry-run"})
 _TABLES: Mapping[str, tuple[Option, ...]] = {
     **{name: OPTIONS[name] for name in ("connection", "objects", "selection", "behaviour", "service")},
     "limits": OPTIONS["tuning"],
+    "prices": PRICES,
     "batch": tuple(option for option in BATCH if option.name in ("min-size", "max-size")),
 }
 
@@ -69,7 +70,7 @@ def meant(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Meant:
 
 
 def tree(arguments: argparse.Namespace, environ: Mapping[str, str], name: str) -> tuple[Gathered, str]:
-    """What `batch` means by the name of a release: its directory, and the sizes that the mirror file aims at.
+    """What `find` and `batch` mean by the name of a release: its directory, and what the mirror file says of sizes and rules.
 
     Raises:
         UsageError: The file can't be meant so.
@@ -79,7 +80,31 @@ def tree(arguments: argparse.Namespace, environ: Mapping[str, str], name: str) -
     file = None if os.path.lexists(name) else _file(gathered)
     if file is None or name not in file.releases:
         return gathered, name
-    return gather(given, variables, tuple(_givens(file, options))), os.fspath(_root(file, None) / name)
+    gathered = gather(given, variables, tuple(_givens(file, options)))
+    # Rules are of paths below the root, wherever a crawl begins.
+    crawl = {**gathered.sections.get("crawl", {}), "below": name}
+    return gathered._replace(sections={**gathered.sections, "crawl": crawl}), os.fspath(_root(file, None) / name)
+
+
+def places(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Gathered, Sequence[str]]:
+    """What `doctor` looks at: the places named, else those of the mirror file, if there is one.
+
+    Raises:
+        UsageError: The file can't be meant so.
+    """
+    named: Sequence[str] = arguments.places
+    given, options, variables = _given(arguments, environ)
+    gathered = gather(given, variables)
+    file = None if named else _file(gathered)
+    if file is None:
+        return gathered, named
+    gathered = gather(given, variables, tuple(_givens(file, options)))
+    asked = dict(gathered.sections.get("settings", {}))
+    asked.setdefault("journal", file.journal or _journal(file, gathered))
+    return gathered._replace(sections={**gathered.sections, "settings": asked}), (
+        str(file.destination),
+        os.fspath(_root(file, gathered)),
+    )
 
 
 def init(name: str) -> int:
@@ -107,12 +132,8 @@ def _given(
     """The flags, the command's options, and what the environment gives of those that a mirror has."""
     groups: Mapping[str, tuple[Option, ...]] = arguments.options
     options = frozenset(option for group in groups.values() for option in group)
-    # Of `batch`, the options that `sync` does not know have no variable.
-    ours = [option for group in groups.values() for option in group if option not in BATCH or option in _SYNC]
+    ours = [option for group in groups.values() for option in group if option not in SILENT]
     return arguments.given, options, from_environment(ours, environ)
-
-
-_SYNC = frozenset(option for group in OPTIONS.values() for option in group)
 
 
 def _file(gathered: Gathered) -> MirrorFile | None:

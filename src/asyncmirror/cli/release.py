@@ -27,6 +27,7 @@ from asyncmirror.formats.output import replacing
 from asyncmirror.formats.spool import Spool
 from asyncmirror.model import Outcome
 from asyncmirror.plan.batches import Batch, Limits, divide
+from asyncmirror.plan.filters import Filters
 from asyncmirror.plan.largest import Large, largest
 from asyncmirror.plan.outline import Kind, Step
 from asyncmirror.settings import Symlinks
@@ -113,6 +114,8 @@ def batch(gathered: Gathered, tree: str) -> int:
             totals = teller.crawl(gathered, place, spool)
             _write_batches(asked, limits, spool.steps(_name(place)), place, teller)
         return teller.end(totals)
+    if gathered.sections.get("settings", {}).get("rules"):
+        raise UsageError("rules are for a directory", hint="give --include and --exclude to the find that writes the file")
     if asked.root is None:
         raise UsageError(f"{tree!r} does not say where its tree stands", hint="add --root DIR, the directory that was crawled")
     with find_json.FindFile(place) as found:
@@ -178,8 +181,10 @@ class _Teller:
         workers = gathered.sections.get("crawl", {}).get("workers", 0)
         if workers > _MOST_WORKERS:
             raise UsageError(f"--max-workers is {workers}; it must be from 0 to {_MOST_WORKERS}")
-        symlinks = gathered.sections.get("settings", {}).get("symlinks", Symlinks.SKIP)
-        return Crawl(spool, symlinks, self._progress, self._unreadable).run(root, workers)
+        settings = gathered.sections.get("settings", {})
+        filters = Filters(settings.get("rules", ()), os.fsencode(gathered.sections.get("crawl", {}).get("below", "")))
+        crawl = Crawl(spool, settings.get("symlinks", Symlinks.SKIP), filters, self._progress, self._unreadable)
+        return crawl.run(root, workers)
 
     def _progress(self, totals: Totals) -> None:
         if self._interval is not None and time.monotonic() >= self._next:

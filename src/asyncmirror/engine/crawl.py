@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from asyncmirror.formats.spool import Entry, Spool
 from asyncmirror.model import Outcome
-from asyncmirror.plan.filters import Filters
+from asyncmirror.plan.filters import NO_RULES, Filters
 from asyncmirror.plan.outline import Kind
 from asyncmirror.settings import Stubs, Symlinks
 from asyncmirror.source import filesystem
@@ -36,12 +36,14 @@ class Crawl:
         self,
         spool: Spool,
         symlinks: Symlinks = Symlinks.SKIP,
+        filters: Filters = NO_RULES,
         on_progress: Callable[[Totals], None] = lambda _: None,
         on_unreadable: Callable[[bytes, str], None] = lambda _, __: None,
     ) -> None:
         """Prepare it. Both functions are called from several threads, one call at a time; the path is below the root."""
         self._spool = spool
         self._symlinks = symlinks
+        self._filters = filters
         self._on_progress = on_progress
         self._on_unreadable = on_unreadable
         self._lock = threading.Lock()
@@ -58,13 +60,14 @@ class Crawl:
         try:
             count = filesystem.threads(root, threads, 0).scanners
             # A file on tape counts with its size: it is not read here.
-            walker = Walker(beneath, Filters(()), self._symlinks, Stubs.READ, self._take, count)
+            walker = Walker(beneath, self._filters, self._symlinks, Stubs.READ, self._take, count)
             walk(walker)
         finally:
             beneath.close()
         return self._totals
 
     def _take(self, listing: Listing) -> None:
+        listing = self._filtered(listing)
         path = listing.directory.path
         entries = [Entry(file.name, Kind.FILE, _size(file)) for file in listing.files]
         entries += [Entry(oddity.name, Kind.UNKNOWN, 0) for oddity in listing.oddities if oddity.name]
@@ -78,6 +81,20 @@ class Crawl:
             for oddity in unreadable:
                 self._on_unreadable(listing.directory.child(oddity.name) if oddity.name else path, oddity.reason)
             self._on_progress(self._totals)
+
+    def _filtered(self, listing: Listing) -> Listing:
+        """What no rule leaves out: the rest is not told of at all."""
+        if not self._filters:
+            return listing
+        child, excludes = listing.directory.child, self._filters.excludes
+        return listing._replace(
+            files=[file for file in listing.files if not excludes(child(file.name))],
+            oddities=[
+                odd
+                for odd in listing.oddities
+                if not odd.name or (odd.outcome is not Outcome.EXCLUDED and not excludes(child(odd.name)))
+            ],
+        )
 
 
 def walk(walker: Walker) -> None:

@@ -54,6 +54,11 @@ bucket = "my-bucket"
 # log-file = "/var/log/asyncmirror/mirror.log"
 # notify = ["https://hooks.example.org/..."]   # or commands: told when a run ends or needs a person
 
+# What `asyncmirror plan` reckons with, in US dollars: a TB (10^12 bytes) for a month, and 1,000 PUT requests.
+[prices]
+# storage-price = 23
+# request-price = 0.005
+
 # What `asyncmirror batch RELEASE` aims at.
 [batch]
 # min-size = "10GB"

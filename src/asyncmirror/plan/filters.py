@@ -114,12 +114,17 @@ def _compile(rule: Rule) -> _Compiled:
 class Filters:
     """The rules of one run, compiled."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[Rule], below: bytes = b"") -> None:
         """Compile them.
+
+        Args:
+            rules: The rules, in their order.
+            below: The directory of the source that the paths asked about are in; empty: the source itself.
 
         Raises:
             UsageError: A pattern is malformed.
         """
+        self._below = below + b"/" if below else b""
         self._rules = [_compile(rule) for rule in rules]
         self._unmatched = "no --include matches" if any(rule.include for rule in rules) else ""
 
@@ -129,6 +134,7 @@ class Filters:
 
     def excludes(self, path: bytes) -> str:
         """Why the entry at this path below the source is left out; empty where it is not."""
+        path = self._below + path
         for rule in self._rules:
             if rule.path.fullmatch(path):
                 return "" if rule.include else f"--exclude {rule.text}"
@@ -136,9 +142,14 @@ class Filters:
 
     def prunes(self, directory: bytes) -> str:
         """Why nothing in this directory can be kept, so that it need not be listed; empty where something may be."""
+        directory = self._below + directory
         for rule in self._rules:
             if rule.include:
                 return ""
             if rule.directory is not None and rule.directory.fullmatch(directory):
                 return f"--exclude {rule.text}"
         return ""
+
+
+NO_RULES = Filters(())
+"""Everything is kept."""
