@@ -167,8 +167,9 @@ COMMANDS: tuple[Command, ...] = (
             Place("words", "WORD", "what the action needs, then which mirror is meant, as it was given to sync", "*"),
         ),
         _ASK_JOURNAL,
-        "Knobs are named as flags are and take what they take: concurrency=128 max-memory=1GiB. Where no mirror is named, it is"
-        " the only one that runs. drain ends a run as the first Ctrl-C does, stop as the second.",
+        "What can be set are concurrency, bwlimit, max-requests-per-second and max-memory, to what their flags take:"
+        " concurrency=128 bwlimit=200MiB. Where no mirror is named, it is the only one that runs. drain ends a run as the first"
+        " Ctrl-C does, stop as the second.",
     ),
     Command(
         "top",

@@ -1,8 +1,8 @@
 """Who carries works out: this process's own event loop, or several processes with a loop each (`--loops`).
 
-Owns the choice, the processes' lives, and what the run may ask of either kind: carry out, steer, pause,
-drain, gauges. Scan, plan and journal
-stay in the run's process, one of each. Why processes, and what was measured: docs/adr/0006-loops-are-processes.md.
+Owns the choice, the processes' lives, and what the run may ask of either kind: carry out, steer, pause, drain, gauges. Scan,
+plan and journal stay in the run's process, one of each. Why processes, and what was measured:
+docs/adr/0006-loops-are-processes.md.
 """
 
 import asyncio
