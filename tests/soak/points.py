@@ -34,6 +34,7 @@ from asyncmirror.model import (
 )
 from asyncmirror.settings import Settings
 from asyncmirror.store import assemble
+from asyncmirror.store.awake import Awake
 from asyncmirror.store.limits import Limits
 from asyncmirror.store.port import Store
 
@@ -72,9 +73,15 @@ class Points:
         decorate, write = assemble._decorate, json_lines._write
 
         def decorated(
-            adapter: Store, settings: Settings, limits: Limits, *, keeps_time: bool = False, keeps_pace: bool = False
+            adapter: Store,
+            settings: Settings,
+            limits: Limits,
+            clock: Awake,
+            *,
+            keeps_time: bool = False,
+            keeps_pace: bool = False,
         ) -> assemble.Assembled:
-            return decorate(_Store(adapter, self), settings, limits, keeps_time=keeps_time, keeps_pace=keeps_pace)
+            return decorate(_Store(adapter, self), settings, limits, clock, keeps_time=keeps_time, keeps_pace=keeps_pace)
 
         def written(descriptor: int, piece: bytearray) -> None:
             self.reach("before lines are told")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from asyncmirror.settings import Collection, Settings, Verification
+from asyncmirror.store.awake import Awake, awake
 from asyncmirror.store.guarantees import is_amazon
 from asyncmirror.store.limit import LimitedStore
 from asyncmirror.store.limits import Limits
@@ -58,19 +59,19 @@ async def assemble(
     with ExitStack() as stack:
         if pots is not None:
             stack.callback(pots.close)
-        limits = Limits(tuning, pots)
+        limits, clock = Limits(tuning, pots), stack.enter_context(awake())
         if own is not None:
-            store = _decorate(own, settings, limits)
+            store = _decorate(own, settings, limits, clock)
             stack.enter_context(pacing(store.limited))
             yield store
             return
-        async with _wired(settings, limits) as store:
+        async with _wired(settings, limits, clock) as store:
             with pacing(store.limited):
                 yield store
 
 
 @asynccontextmanager
-async def _wired(settings: Settings | Verification | Collection, limits: Limits) -> AsyncIterator[Assembled]:
+async def _wired(settings: Settings | Verification | Collection, limits: Limits, clock: Awake) -> AsyncIterator[Assembled]:
     tuning = settings.tuning
     place = settings.destination.bucket, settings.connection, settings.objects
     async with WireStore(*place, tuning.concurrency, tuning.request_timeout, limits.bandwidth) as adapter:
@@ -78,7 +79,7 @@ async def _wired(settings: Settings | Verification | Collection, limits: Limits)
         notices = (f"uploads go through the SDK, which is slower: {reason}",) if reason else ()
         url = adapter.endpoint.url if adapter.endpoint is not None else ""
         signed = settings.connection.sign_request and not (settings.connection.unsigned_payload and url.startswith("https:"))
-        store = _decorate(adapter, settings, limits, keeps_time=not reason, keeps_pace=True)
+        store = _decorate(adapter, settings, limits, clock, keeps_time=not reason, keeps_pace=True)
         wire = None if adapter.wire is None else LimitedAsking(adapter.wire, limits.requests)
         yield store._replace(notices=notices, wire=wire, amazon=is_amazon(url), signed=signed)
 
@@ -87,6 +88,7 @@ def _decorate(
     adapter: Store,
     settings: Settings | Verification | Collection,
     limits: Limits,
+    clock: Awake,
     *,
     keeps_time: bool = False,
     keeps_pace: bool = False,
@@ -95,8 +97,8 @@ def _decorate(
     keeps = {"keeps_time": keeps_time, "keeps_pace": keeps_pace}
     limited = LimitedStore(adapter, tuning.concurrency, timeout, auto=tuning.auto, limits=limits, **keeps)
     hasty = replace(tuning, max_attempts=min(tuning.max_attempts, _FIRST_ATTEMPTS))
-    retrying = RetryingStore(limited, tuning, throttle=limited.throttle)
-    return Assembled(retrying, limited, RetryingStore(limited, hasty))
+    retrying = RetryingStore(limited, tuning, throttle=limited.throttle, clock=clock)
+    return Assembled(retrying, limited, RetryingStore(limited, hasty, clock=clock))
 
 
 class LimitedAsking:
