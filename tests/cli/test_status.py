@@ -111,6 +111,9 @@ def test_the_json_object_has_its_keys() -> None:
             "pending": {"count": 25, "bytes": 1 << 30},
         },
         "unproven": 0,
+        "releases": [],
+        "remaps": [],
+        "condemned": 0,
         "live": None,
         "uploads": [{"path": path, "size": 1 << 30, "upload_id": "id-0", "confirmed": 1 << 29}],
         "problems": [{"path": path, "outcome": "unreadable", "reason": "EACCES\n"}],
@@ -139,3 +142,11 @@ def test_the_journal_is_the_one_named_or_the_one_that_sync_makes(tmp_path: Path,
 def test_a_journal_that_is_not_told_is_a_usage_error(argv: list[str]) -> None:
     with pytest.raises(UsageError):
         located(argv, {})
+
+
+def test_what_goes_where_is_shown() -> None:
+    lines = text(BARE._replace(releases=("edr", "d\x1b"), remaps=((b"edr/t", b"t"), (HOSTILE, b"t")), condemned=3))
+    assert lines[4:7] == ["releases     edr, d\\x1b", "remapped     edr/t → t", r"remapped     a\xff\x1b[2J → t"]
+    assert "3 objects were to be deleted, and may be: the next sync --delete sees to them" in lines
+    told = status.to_json(BARE._replace(releases=("edr",), remaps=((b"a\xff", b"b"),), condemned=3))
+    assert (told["releases"], told["remaps"], told["condemned"]) == (["edr"], [["a\udcff", "b"]], 3)

@@ -13,9 +13,12 @@ from asyncmirror.engine.mirror import Mirror
 from asyncmirror.engine.status import Live, Status, Trouble, Upload, from_plain, read_status, to_plain
 from asyncmirror.errors import JournalError, UsageError
 from asyncmirror.events import Allowance, Flight, Progress, Started, Transfer
+from asyncmirror.journal.changes import Condemn
 from asyncmirror.journal.lock import Holder, Lock
 from asyncmirror.journal.looks import Ended
+from asyncmirror.journal.writer import Belongs, Journal
 from asyncmirror.model import Outcome
+from asyncmirror.settings import Remap
 from tests.engine.house import House
 
 
@@ -87,6 +90,7 @@ def test_a_report_survives_the_socket() -> None:
     uploads = (Upload(b"\xff/a", 10, "id", 5),)
     report = Status("s", "d", "e", "j", None, run, {Outcome.FAILED: 1}, {Outcome.FAILED: 2}, uploads, ())
     report = report._replace(troubles=(Trouble(b"\xfe\n", Outcome.FAILED, "why"),), looked=Ended("deep", 1.5, 2.5, 3))
+    report = report._replace(remaps=((b"a\xff", b"b"), (b"c", b"b")), releases=("edr", "d\udcff"), condemned=7)
     assert from_plain(json.loads(json.dumps(to_plain(report)))) == report
     transfers = (Transfer(b"\xff\x1b", 1, 2, 0.5),)
     settled = {Outcome.FAILED: 5}
@@ -117,3 +121,20 @@ async def test_a_running_mirror_tells_its_history(house: House) -> None:
     assert [after.end(run) for run in after.runs] == [End.ENDED, End.ENDED]
     assert [run.summary and run.summary["unchanged"] for run in after.runs] == [0, 1]
     assert read_history(house.settings.journal, 1).runs == after.runs[1:]
+
+
+async def test_what_goes_where_and_what_was_to_be_deleted_is_on_record(house: House) -> None:
+    house.write("edr/target/f", b"x")
+    house.write("dr1/g", b"x")
+    settings = house.options(remaps=(Remap("edr/target", "target"),), within=("edr", "dr1"))
+    await house.run(settings)
+    path = house.settings.journal
+    assert path is not None
+    found = read_status(path)
+    assert (found.remaps, found.releases, found.condemned) == (((b"edr/target", b"target"),), ("edr", "dr1"), 0)
+    journal = Journal(path, Belongs("", "s3://bucket/pre", ""))
+    journal.submit([Condemn(journal.known(b"dr1", None).directory, b"g")]).result()
+    journal.close()
+    assert read_status(path).condemned == 1
+    await house.run(house.options(remaps=settings.remaps))
+    assert read_status(path).releases == ()

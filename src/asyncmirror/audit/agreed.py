@@ -4,6 +4,7 @@ Owns where they stand in the journal, and whether a run may use others. A journa
 derived. So remaps may change only where nothing is on record: a release that is new in a mirror may bring its own.
 """
 
+import json
 import os
 import sqlite3
 from pathlib import Path
@@ -14,6 +15,8 @@ from asyncmirror.journal.schema import translate_damage
 from asyncmirror.plan.remap import Remaps
 
 META = "remap"
+RELEASES = "releases"
+"""Beside them: the directories that the mirror is of. They are for people; each run says anew what it is of."""
 
 
 def remaps_of(connection: sqlite3.Connection, journal: Path) -> Remaps:
@@ -26,6 +29,14 @@ def remaps_of(connection: sqlite3.Connection, journal: Path) -> Remaps:
         return Remaps.from_text(queries.meta(connection).get(META, ""))
     except ValueError:
         raise translate_damage(journal, "its remaps can't be read") from None
+
+
+def releases_of(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """The directories that the mirror was of in its last run; none: it was of all of the source."""
+    try:
+        return tuple(map(str, json.loads(queries.meta(connection).get(RELEASES, "[]"))))
+    except (ValueError, TypeError):
+        return ()
 
 
 def agree(connection: sqlite3.Connection, remaps: Remaps, journal: Path) -> bool:

@@ -87,6 +87,9 @@ def to_json(status: Status) -> dict[str, object]:
             for outcome, count in sorted(status.counts.items())
         },
         "unproven": status.unproven,
+        "releases": list(status.releases),
+        "remaps": [[decode(before), decode(after)] for before, after in status.remaps],
+        "condemned": status.condemned,
         "live": status.live and live(status.live),
         "uploads": [{**upload._asdict(), "path": decode(upload.path)} for upload in status.uploads],
         "problems": [
@@ -115,19 +118,15 @@ def live(found: Live) -> dict[str, object]:
 
 def lines(status: Status) -> Iterator[str]:
     """The text, with the first uploads and problems."""
-    yield f"source       {show_line(status.source)}"
-    yield f"destination  {show_line(status.destination)}"
-    yield f"endpoint     {show_line(status.endpoint) or 'AWS'}"
-    yield f"journal      {show_line(status.journal)}"
-    yield f"last run     {_last_run(status)}"
-    if status.looked is not None:
-        yield f"last verify  {_last_look(status.looked)}"
+    yield from _head(status)
     if status.live is not None:
         yield from map(show_line, _live_lines(status.live))
     yield ""
     yield from (line.text for line in table(status.counts, status.sizes))
     if status.unproven:
         yield f"{status.unproven:,} of the complete ones were adopted by size alone (--trust-size): nothing proves their bytes"
+    if status.condemned:
+        yield f"{status.condemned:,} objects were to be deleted, and may be: the next sync --delete sees to them"
     if status.uploads:
         yield ""
         yield f"unfinished uploads: {len(status.uploads):,}"
@@ -140,6 +139,21 @@ def lines(status: Status) -> Iterator[str]:
     more = max(0, sum(status.counts.get(outcome, 0) for outcome in PROBLEMS) - len(status.troubles))
     if more or len(status.uploads) > PROBLEMS_KEPT:
         yield f"asyncmirror status --journal {show_line(shlex.quote(status.journal))} --json lists all"
+
+
+def _head(status: Status) -> Iterator[str]:
+    """What it is of, and when it was looked at last."""
+    yield f"source       {show_line(status.source)}"
+    yield f"destination  {show_line(status.destination)}"
+    yield f"endpoint     {show_line(status.endpoint) or 'AWS'}"
+    yield f"journal      {show_line(status.journal)}"
+    if status.releases:
+        yield f"releases     {', '.join(map(show_line, status.releases))}"
+    for before, after in status.remaps:
+        yield f"remapped     {show_name(before)} → {show_name(after)}"
+    yield f"last run     {_last_run(status)}"
+    if status.looked is not None:
+        yield f"last verify  {_last_look(status.looked)}"
 
 
 def _last_look(looked: Ended) -> str:

@@ -6,6 +6,7 @@ source and store are there. What failed in one run is opened anew for the next. 
 
 import asyncio
 import contextlib
+import json
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -16,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from asyncmirror.audit.agreed import META, agree
+from asyncmirror.audit.agreed import META, RELEASES, agree, releases_of
 from asyncmirror.engine.answering import answering
 from asyncmirror.engine.control import Control
 from asyncmirror.engine.descriptors import allow
@@ -136,10 +137,13 @@ class Mirror:
         return ""
 
     async def _agree(self, path: Path) -> None:
-        """See that what is in the bucket keeps its keys, and put the remaps on record."""
+        """See that what is in the bucket keeps its keys, and put on record what goes where."""
         remaps = Remaps(self._settings.remaps)
         if await asyncio.wrap_future(self._journal.ask(lambda connection: agree(connection, remaps, path))):
             await asyncio.wrap_future(self._journal.submit((Remember(META, remaps.text()),)))
+        within = self._settings.within
+        if await asyncio.wrap_future(self._journal.ask(releases_of)) != within:
+            await asyncio.wrap_future(self._journal.submit((Remember(RELEASES, json.dumps(within)),)))
 
     async def _ask_store(self) -> None:
         """Make sure that the store is there, and can do what is asked of it."""

@@ -10,13 +10,14 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from asyncmirror.audit.agreed import releases_of, remaps_of
 from asyncmirror.engine.consulting import consult
 from asyncmirror.engine.gauges import from_plain as gauges_from_plain
 from asyncmirror.engine.gauges import listed, mapping, moment, number, text
 from asyncmirror.engine.gauges import to_plain as gauges_to_plain
 from asyncmirror.engine.history import Run, run_of
 from asyncmirror.events import Progress
-from asyncmirror.journal import looks, queries, runs
+from asyncmirror.journal import looks, paths, queries, runs
 from asyncmirror.journal.lock import Holder
 from asyncmirror.journal.looks import Ended
 from asyncmirror.model import Outcome
@@ -50,7 +51,8 @@ class Live(NamedTuple):
 class Status(NamedTuple):
     """The report. `counts` and `sizes` (bytes) are by outcome, over all runs; `unproven` were adopted by size alone.
 
-    `looked` is the last `verify` that came to its end.
+    `looked` is the last `verify` that came to its end. `remaps` are what is where in the bucket, FROM and TO; `releases` the
+    directories that the mirror is of (none: all of the source). `condemned` objects may be deleted, or not.
 
     `live` is told by the process that has the journal; without one there is nothing live.
     """
@@ -67,6 +69,9 @@ class Status(NamedTuple):
     troubles: tuple[Trouble, ...]
     unproven: int = 0
     looked: Ended | None = None
+    remaps: tuple[tuple[bytes, bytes], ...] = ()
+    releases: tuple[str, ...] = ()
+    condemned: int = 0
     live: Live | None = None
 
 
@@ -92,6 +97,9 @@ def report(connection: sqlite3.Connection, journal: Path, most: int | None) -> S
         troubles=tuple(Trouble(path, problem.outcome, problem.reason) for path, problem in troubles),
         unproven=sum(total.unproven for total in totals.values()),
         looked=looks.last(connection),
+        remaps=tuple(sorted(remaps_of(connection, journal).moves.items())),
+        releases=releases_of(connection),
+        condemned=paths.condemned(connection),
     )
 
 
@@ -141,7 +149,9 @@ def from_plain(found: object) -> Status:
     """
     told = mapping(found)
     live = told["live"]
-    source, destination, endpoint, journal, _, last, counts, sizes, uploads, troubles, unproven, looked = listed(told["report"])
+    report = listed(told["report"])
+    source, destination, endpoint, journal, _, last, counts, sizes, uploads, troubles, unproven, looked, *more = report
+    remaps, releases, condemned = more
     if not isinstance(counts, Mapping) or not isinstance(sizes, Mapping):
         raise TypeError("entries and bytes are told by outcome")
     return Status(
@@ -157,6 +167,9 @@ def from_plain(found: object) -> Status:
         tuple(Trouble(os.fsencode(path), Outcome(outcome), text(reason)) for path, outcome, reason in troubles),
         number(unproven),
         _looked(listed(looked)) if looked else None,
+        tuple((os.fsencode(text(before)), os.fsencode(text(after))) for before, after in map(listed, listed(remaps))),
+        tuple(map(text, listed(releases))),
+        number(condemned),
         None if live is None else _live(mapping(live)),
     )
 

@@ -70,3 +70,9 @@ def claimed(connection: sqlite3.Connection, parent: bytes, names: Sequence[bytes
         )
         found.update(name for (name,) in connection.execute(statement, (directory, *some) * 3))
     return frozenset(found)
+
+
+def condemned(connection: sqlite3.Connection) -> int:
+    """How many objects are condemned."""
+    found: int = connection.execute("SELECT count(*) FROM condemned").fetchone()[0]
+    return found
