@@ -9,6 +9,7 @@ from rich.console import Console
 
 from asyncmirror.cli.fold import State
 from asyncmirror.cli.picture import fit, picture
+from asyncmirror.cli.report import periodic
 from asyncmirror.events import Allowance, Flight, Progress, Started, Transfer
 from asyncmirror.model import Outcome
 from asyncmirror.rates import Pace
@@ -63,6 +64,12 @@ def test_a_store_that_asks_for_fewer_requests_is_seen() -> None:
     gauges = progress(scanning=True)
     assert drawn(gauges._replace(flight=Flight(12, 64, 99, throttled=True)), 80, 24)[-1] == "throttled: 12 of 64 in flight"
     assert "throttled" not in "".join(drawn(gauges._replace(flight=Flight(12, 64, 99)), 80, 24))
+
+
+def test_a_pause_is_seen_in_place_of_what_the_store_asks_for() -> None:
+    gauges = progress(scanning=True)._replace(paused=True, flight=Flight(12, 64, 99, throttled=True))
+    assert drawn(gauges, 80, 24)[-1] == "paused: no request begins until asyncmirror ctl resume"
+    assert periodic(gauges, Pace()).endswith("; paused")
 
 
 def test_what_limits_the_run_is_seen() -> None:

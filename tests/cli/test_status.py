@@ -7,8 +7,9 @@ from asyncmirror.cli.gather import from_environment, gather
 from asyncmirror.cli.main import parser
 from asyncmirror.cli.options import OPTIONS
 from asyncmirror.engine.history import Run
-from asyncmirror.engine.status import Status, Trouble, Upload
+from asyncmirror.engine.status import Live, Status, Trouble, Upload
 from asyncmirror.errors import UsageError
+from asyncmirror.events import Progress, Transfer
 from asyncmirror.journal.lock import Holder
 from asyncmirror.journal.looks import Ended
 from asyncmirror.model import Outcome
@@ -85,6 +86,26 @@ def test_the_last_look_is_told(looked: Ended, begins: str, ends: str) -> None:
     assert line.endswith(ends)
     assert ("not before 19" in line) == bool(looked.kind)
     assert status.to_json(FULL._replace(looked=looked))["last_verify"] == looked._asdict()
+
+
+def test_what_is_live_is_told() -> None:
+    gauges = Progress(
+        scanned=5, settled={Outcome.COMPLETE: 2}, seconds=9.0, slowest=(Transfer(HOSTILE, 1, 2, 3.0),), paused=True
+    )
+    live = Live(gauges, {"concurrency": "auto", "bwlimit": "off"}, 5.0)
+    lines = text(FULL._replace(live=live))
+    begin = next(number for number, line in enumerate(lines) if line.startswith("paused       since 19"))
+    assert lines[begin + 1].startswith("this run     0:09; scanned 5 ")
+    assert lines[begin + 2] == "tuning       concurrency auto, bwlimit off"
+    between = text(FULL._replace(live=live._replace(progress=gauges._replace(running=False), paused=None)))
+    assert any(line.startswith("run before   0:09; ") for line in between)
+    assert not any(line.startswith("paused") for line in between)
+    assert not any("run before" in line for line in text(FULL._replace(live=Live(Progress(running=False), {}))))
+    told = status.live(live)
+    assert told["paused_since"] == 5.0
+    assert told["tuning"] == {"concurrency": "auto", "bwlimit": "off"}
+    assert told["settled"] == {"complete": {"count": 2, "bytes": 0}}
+    assert told["slowest"] == [{"path": "a\udcff\x1b[2J", "sent": 1, "size": 2, "seconds": 3.0}]
 
 
 def test_the_json_object_has_its_keys() -> None:

@@ -116,6 +116,8 @@ class Run:
         """The gauges now, or as they were when the run was over."""
         seconds = self._seconds if self.over else time.monotonic() - self._began
         progress = self._stages.progress(dict(self._tally.counts), dict(self._tally.bytes), seconds)
+        if self.over:
+            progress = progress._replace(slowest=())  # what uploader processes told last
         return progress._replace(requests=self._requests, bytes_sent=self._bytes_sent, running=not self.over)
 
     @property
