@@ -76,7 +76,7 @@ def test_what_limits_the_run_is_seen() -> None:
     evening = datetime(2026, 11, 22, 19, 0).timestamp()  # noqa: DTZ001  the clock on the wall
     gauges = progress(scanning=True)._replace(allowance=Allowance(200 << 20, 0.5, evening))
     assert drawn(gauges, 80, 24)[-1] == "limit 200 MiB/s until Sun 19:00, limit 0.5 requests/s"
-    both = drawn(gauges._replace(flight=Flight(12, 64, 99), allowance=Allowance(1 << 20)), 80, 24)[-1]
+    both = drawn(gauges._replace(flight=Flight(12, 64, 99, throttled=True), allowance=Allowance(1 << 20)), 80, 24)[-1]
     assert both == "throttled: 12 of 64 in flight; limit 1 MiB/s"
     assert drawn(gauges._replace(allowance=Allowance(until=evening)), 80, 24)[-1] == "limit none until Sun 19:00"
     assert "limit" not in "".join(drawn(gauges._replace(allowance=Allowance()), 80, 24))
