@@ -246,6 +246,7 @@ class Plan(NamedTuple):
     outage_every: int = 8
     outage: float = 100.0
     sample: float = 60.0
+    rests: int = 1  # runs at rest that must have been, whatever the time
     settle: float = 20.0  # after a run, before its gauges are read: idle connections are kept for a while
 
 
@@ -270,12 +271,13 @@ def soak(work: Path, store: Strict, plan: Plan, seed: int, say: Callable[[str], 
             garden.rest() if quiet else garden.grow()
             if number % plan.outage_every == plan.outage_every - 1:
                 away()
-            if not ran.reason and (process.minute * 60 >= due or time.monotonic() >= deadline):
+            over = time.monotonic() >= deadline and truth.quiet >= plan.rests
+            if not ran.reason and (process.minute * 60 >= due or over):
                 time.sleep(plan.settle)
                 table.append(process.gauges())
                 due += plan.sample
                 say(table[-1].line())
-                if time.monotonic() >= deadline:
+                if over:
                     break
         code = process.end()
         if code != 128 + 15:
