@@ -27,6 +27,6 @@ def test_what_s5cmd_uploaded_is_taken_over_and_what_is_damaged_mended(tmp_path: 
             server.do(put)
 
         work = Workplace(Path(name), server.site, release.root, release.root, SETTINGS)
-        stage = Stage(release, server.site, work, server.settled, rot, programs=("s5cmd",), looks=(), paths=3)
+        stage = Stage(release, server.site, work, server.settled, rot, programs=("s5cmd",), looks=(), paths=2)
         Takeover(account, stage, seed=3).tell()
     assert not account.end(), "\n".join(told)
