@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -157,3 +158,26 @@ async def test_a_queue_of_another_mount_of_a_mirror_comes_to_its_end(tree: Path,
             assert ended.code == 0, ended.err
             assert sorted(server.objects("box")) == ["a/x", "c"]
     assert read(tree) == {"completed": ["e", "a", "c"], "queued": [], "failed": []}
+
+
+def test_a_page_tells_which_batch_is_worked_on(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[dict[str, Any]] = []
+    codes = iter((3, 0))
+    url = ""
+
+    def run(*_: object) -> int:
+        nonlocal url
+        url = url or next(word for word in capsys.readouterr().err.split() if word.startswith("http://"))
+        with urllib.request.urlopen(url + "api/status", timeout=30) as answer:
+            told.append(json.loads(answer.read())["batches"])
+        return next(codes)
+
+    monkeypatch.setattr(sync, "run", run)
+    write(tree, ["b", "c"])
+    assert go(tree, "--http", "127.0.0.1:0") == 3
+    assert told == [
+        {"number": 1, "of": 2, "name": "b", "size": None, "completed": 0, "failed": 0},
+        {"number": 2, "of": 2, "name": "c", "size": None, "completed": 0, "failed": 1},
+    ]

@@ -18,11 +18,12 @@ def reading(seconds: float, sent: float = 0, files: int = 0, limit: int = 8, *, 
     )
 
 
-def steady(history: History, start: float, seconds: int, rate: int = 1000) -> None:
-    """Half-second readings of a steady run that began at `start`."""
+def steady(history: History, start: float, seconds: int, rate: int = 1000, every: float = 0.5) -> None:
+    """Readings of a steady run that began at `start`."""
     history.begin()
-    for half in range(2 * seconds + 1):
-        history.observe(start + half / 2, reading(half / 2, rate * half / 2, half // 2))
+    for number in range(int(seconds / every) + 1):
+        at = number * every
+        history.observe(start + at, reading(at, rate * at, int(at)))
 
 
 def times(series: Series) -> list[float]:
@@ -53,7 +54,7 @@ def test_what_is_merged_keeps_its_mean() -> None:
 
 def test_after_two_hours_there_are_minutes() -> None:
     history = History()
-    steady(history, NOW, SECONDS + 600, rate=10)
+    steady(history, NOW, SECONDS + 600, rate=10, every=4)
     end = NOW + SECONDS + 600
     assert history.series(end - 3600, end, 5000).step == 1
     series = history.series(NOW, end, 5000)
@@ -93,6 +94,14 @@ def test_there_is_a_gap_between_runs_and_the_next_one_starts_from_nothing() -> N
     series = history.series(NOW, NOW + 110, 600)
     assert times(series) == [*range(5), *range(100, 105)]
     assert total(series) == pytest.approx(10_000)
+
+
+def test_a_short_run_is_no_part_of_the_next() -> None:
+    history = History()
+    steady(history, NOW, 1)
+    history.begin()
+    history.observe(NOW + 102, reading(2, 500))  # nobody looked before: it was opening
+    assert total(history.series(NOW + 50, NOW + 110, 600)) == pytest.approx(500)
 
 
 def test_what_is_older_than_the_memory_is_gone() -> None:

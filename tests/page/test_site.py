@@ -18,6 +18,7 @@ from asyncmirror.http.address import Address
 from asyncmirror.http.picture import Batches
 from asyncmirror.http.site import Site
 from asyncmirror.http.stream import MOST
+from asyncmirror.journal import pages
 from asyncmirror.model import Outcome
 from tests.page.served import ANYWHERE, HOSTILE, STARTED, TOKEN, asking, journal, progress, summary, text
 
@@ -160,11 +161,13 @@ async def test_problems_come_a_page_at_a_time_and_are_found(site: Site, tmp_path
     with journal(tmp_path, [*names, *HOSTILE]) as opened:
         site.attach(opened.ask)
         async with asking(site) as session:
-            found, after, pages = [], "", 0
-            while pages == 0 or after:
+            found: list[dict[str, Any]] = []
+            after, pages_read = "", 0
+            while not pages_read or after:
                 told = json.loads((await text(session, f"/api/problems?limit=4&after={after}"))[1])
+                assert len(told["problems"]) == min(4, 13 - len(found))
                 found += told["problems"]
-                after, pages = told["after"], pages + 1
+                after, pages_read = told["after"], pages_read + 1
             paths = {os.fsencode(problem["path"]) for problem in found}
             assert paths == {b"d/" + name for name in (*names, *HOSTILE)}
             assert len(found) == len(paths)
@@ -177,6 +180,23 @@ async def test_problems_come_a_page_at_a_time_and_are_found(site: Site, tmp_path
             assert len(json.loads((await text(session, "/api/problems?outcome=failed"))[1])["problems"]) == 13
             assert json.loads((await text(session, "/api/problems?outcome=refused&outcome=changed"))[1])["problems"] == []
         site.detach()
+
+
+async def test_no_page_holds_the_journal_up(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many problems, a page reads some; it may find nothing, and tells where to go on."""
+    monkeypatch.setattr(pages, "_ROWS", 5)
+    with journal(tmp_path, [b"%04d" % number for number in range(12)]) as opened:
+        site.attach(opened.ask)
+        found: list[list[str]] = []
+        after = ""
+        async with asking(site) as session:
+            for _ in range(3):
+                told = json.loads((await text(session, f"/api/problems?q=0011&after={after}"))[1])
+                found.append([problem["name"] for problem in told["problems"]])
+                after = told["after"]
+        site.detach()
+    assert found == [[], [], ["d/0011"]]
+    assert after is None
 
 
 @pytest.mark.parametrize(
@@ -252,6 +272,11 @@ async def test_so_many_may_listen(site: Site) -> None:
         assert (await text(session, "/api/events"))[0] == 503
         for listener in listeners:
             listener.close()
+        async with asyncio.timeout(20):  # there is room again as soon as it is noticed
+            while True:
+                async with session.get("/api/events") as answer:
+                    if answer.status == 200:
+                        break
 
 
 def test_a_port_that_is_taken_is_told() -> None:

@@ -160,7 +160,13 @@ class _Keeper:
     async def serve(self, listening: socket.socket, access: Access, ready: "Future[None]") -> None:
         """Serve until `close`."""
         self.loop = asyncio.get_running_loop()
-        runner = web.AppRunner(application(self, access), handle_signals=False, access_log=None, shutdown_timeout=_LEAVING)
+        runner = web.AppRunner(
+            application(self, access),
+            handle_signals=False,
+            access_log=None,
+            shutdown_timeout=_LEAVING,
+            handler_cancellation=True,  # a listener that goes away makes room at once
+        )
         await runner.setup()
         try:
             await web.SockSite(runner, listening).start()
