@@ -15,7 +15,7 @@ from asyncmirror.store.strain import Strain
 
 LOOK = 0.05
 """Seconds between two looks: a fifth of the shortest window."""
-IDLE = 1.0
+IDLE = 0.2
 """Seconds between two while nothing is in flight."""
 
 
