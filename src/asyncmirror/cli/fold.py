@@ -8,9 +8,6 @@ from typing import NamedTuple
 
 from asyncmirror.events import Deletion, Event, Fate, Notice, Settled, Started, Steered, Summary, Unchanged, Waiting
 from asyncmirror.model import PROBLEMS
-from asyncmirror.rates import Pace, Rate, average, remaining
-
-__all__ = ["PROBLEMS", "PROBLEMS_KEPT", "UNDELETED", "Pace", "Rate", "State", "average", "fold", "remaining"]
 
 UNDELETED = frozenset({Fate.FAILED, Fate.LEFT})
 """Fates that a person should look at."""

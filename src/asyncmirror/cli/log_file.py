@@ -21,9 +21,9 @@ from typing import TypeAlias
 from asyncmirror.cli import stderr
 from asyncmirror.cli.gather import Output
 from asyncmirror.cli.json_lines import dump
-from asyncmirror.cli.text import show_line, show_lines
 from asyncmirror.engine.journals import is_within
 from asyncmirror.errors import OutputError, UsageError
+from asyncmirror.text import show_line, show_lines
 
 Redact: TypeAlias = Callable[[str], str]
 

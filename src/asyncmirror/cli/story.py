@@ -10,15 +10,17 @@ from types import TracebackType
 from typing import ClassVar
 
 import asyncmirror
-from asyncmirror.cli.fold import PROBLEMS, UNDELETED, Pace
+from asyncmirror.cli.fold import UNDELETED
 from asyncmirror.cli.json_lines import summary
 from asyncmirror.cli.log_file import Form
 from asyncmirror.cli.logs import STORY
 from asyncmirror.cli.report import moment, periodic, problem, undeleted
 from asyncmirror.cli.tap import Tap
-from asyncmirror.cli.text import show_line, show_name
 from asyncmirror.errors import AsyncmirrorError
 from asyncmirror.events import Deletion, Event, Notice, Progress, Settled, Started, Steered, Summary, Unchanged, Waiting
+from asyncmirror.model import PROBLEMS
+from asyncmirror.rates import Pace
+from asyncmirror.text import show_line, show_name
 
 _log = logging.getLogger(STORY)
 _MOST = 1_000

@@ -15,13 +15,13 @@ from enum import Enum
 from types import TracebackType
 from typing import Self
 
-from asyncmirror.cli.fold import Pace
 from asyncmirror.cli.report import periodic
 from asyncmirror.cli.sd_notify import Supervisor
 from asyncmirror.cli.tap import Mirroring, Tap
-from asyncmirror.cli.text import show_line
 from asyncmirror.cli.vigil import Vigil
 from asyncmirror.events import Event, Summary
+from asyncmirror.rates import Pace
+from asyncmirror.text import show_line
 
 _BEAT = 5.0
 """Seconds between two signs at most."""
