@@ -55,7 +55,7 @@ def serving(row: Row) -> Iterator[str]:
     """The row's server; gives its URL."""
     argv = [sys.executable, "-m", "asyncmirror.testing", "--bucket", _BUCKET, "--latency-ms", str(1000 * row.latency)]
     if row.admits:
-        rule = {"op": "PutObject", "kind": "slow_down", "admits": row.admits, "times": None}
+        rule = {"op": "PutObject", "kind": "slow-down", "admits": row.admits, "times": None}
         argv += ["--faults", json.dumps({"faults": [rule]})]
     else:
         argv += ["--profile", "null"]

@@ -14,7 +14,7 @@ from asyncmirror.engine.probing import Probing
 from asyncmirror.engine.root import Root
 from asyncmirror.engine.stages import Stages
 from asyncmirror.engine.tally import Tally, deletion_code, summarize, worst
-from asyncmirror.errors import AsyncmirrorError, JournalError, SourceGoneError
+from asyncmirror.errors import AsyncmirrorError, JournalError, ProcessError, SourceGoneError
 from asyncmirror.events import Event, Progress, Summary
 from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Outcome
@@ -137,8 +137,12 @@ class Run:
         """Note the end in the journal. A journal that takes it not ends the run badly; one that failed before said so."""
         settings = self._settings
         whole = not (settings.only_failed or settings.subdirs)
+        fatal = self._stages.fatal
+        noted = summary
+        if isinstance(fatal, ProcessError):  # a bug's own words may hold a secret: they are told where secrets are taken out
+            noted = summary._replace(error=fatal.message.partition(": ")[0])
         try:
-            await asyncio.wrap_future(self._journal.end_run(summarize(summary, whole=whole)))
+            await asyncio.wrap_future(self._journal.end_run(summarize(noted, whole=whole)))
         except JournalError as error:
             if not summary.error:
                 return summary._replace(error=str(error), exit_code=error.exit_code)
