@@ -1,8 +1,10 @@
+import time
+
 import pytest
 
 from asyncmirror.cli import report
 from asyncmirror.cli.fold import State
-from asyncmirror.events import Progress, Settled, Started, Summary
+from asyncmirror.events import Progress, Settled, Started, Summary, Waiting
 from asyncmirror.model import Outcome
 from asyncmirror.rates import Pace
 
@@ -67,3 +69,28 @@ def test_without_a_summary_there_is_no_result() -> None:
 
 def test_a_problem_of_the_source_itself_is_shown() -> None:
     assert report.problem(Settled(b"", "", Outcome.UNREADABLE, 0)) == "unreadable: ."
+
+
+def test_between_two_runs_one_line_tells_of_the_last_and_the_next() -> None:
+    at = time.mktime((2026, 11, 22, 14, 35, 7, 0, 0, -1))
+    bad = Settled(b"x\x1b", "", Outcome.UNREADABLE, 1, "it vanished")
+    summary = Summary({Outcome.COMPLETE: 12, Outcome.UNREADABLE: 1}, {}, 3 << 20, 0, 0, 75.0, 3)
+    state = State(STARTED, (), (bad,), 1, summary, Waiting(at))
+    assert [line.text for line in report.between(state)] == [
+        r"unreadable: x\x1b: it vanished",
+        "asyncmirror: 12 new, 1 problem, sent 3 MiB in 1:15; next run Sun 14:35:07",
+    ]
+    assert report.result(state) == []
+    assert report.between(state._replace(waiting=None)) == []
+
+
+def test_what_is_waited_for_is_said_once() -> None:
+    at = time.mktime((2026, 11, 22, 14, 35, 7, 0, 0, -1))
+    state = State(STARTED, waiting=Waiting(at, "the store is away\x1b"))
+    assert [line.text for line in report.between(state)] == [
+        r"asyncmirror: the store is away\x1b",
+        "asyncmirror: again Sun 14:35:07",
+    ]
+    assert [line.text for line in report.between(state, "the store is away\x1b")] == [
+        "asyncmirror: as before; again Sun 14:35:07"
+    ]

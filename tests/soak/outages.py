@@ -7,6 +7,7 @@ what it waits for, and that all is in the bucket in the end.
 
 import contextlib
 import os
+import queue
 import signal
 import subprocess
 import time
@@ -38,20 +39,29 @@ class Scene:
         """Tell what was done to it."""
         self._say(f"{time.monotonic() - self._began:7.1f} s  {what}")
 
-    def ran(self) -> Ran:
-        """The next run or try, told."""
-        ran = self.process.ran()
+    def ran(self, patience: float = _PATIENCE) -> Ran:
+        """The next run or try, told.
+
+        Raises:
+            queue.Empty: There was none within so many seconds.
+        """
+        ran = self.process.ran(patience)
         if ran.summary is None:
             told = "no run"
         else:
             counts = {outcome: len(paths) for outcome, paths in ran.lines.items()}
             told = f"a run ended with exit code {ran.summary['exit_code']}: {counts}"
-        self.did(f"  {told}{f'; it waits: {ran.reason}' if ran.reason else ''}")
+        self.did(f"  {told}{self._why(ran.reason)}")
         if ran.lines.keys() & {"failed", "changed"}:
             self.broken.append(f"files are called failed or changed: {ran.lines}")
         if ran.reason:
             self.reasons.append(ran.reason)
         return ran
+
+    def _why(self, reason: str) -> str:
+        if not reason:
+            return ""
+        return "; it waits: as before" if reason in self.reasons[-1:] else f"; it waits: {reason}"
 
     def until(self, good: Callable[[Ran], bool]) -> Ran:
         """The first run that is so."""
@@ -63,10 +73,11 @@ class Scene:
             assert time.monotonic() < deadline, self.reasons
 
     def wait(self, seconds: float) -> None:
-        """Let time pass: this is how long it is away."""
+        """Let time pass, and tell what happens: this is how long it is away."""
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            time.sleep(0.05)
+        while (left := deadline - time.monotonic()) > 0:
+            with contextlib.suppress(queue.Empty):
+                self.ran(left)
 
     def expect(self, said: str) -> None:
         """It must have waited for this."""
@@ -90,12 +101,22 @@ def _scene(
     store: Strict,
     say: Callable[[str], None],
     *flags: str | Path,
-    interval: int = 1,
+    interval: float = 1,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Scene]:
     journal = work / "state" / "journal.sqlite"
     command: list[str | Path] = [
-        *(COMMAND, "sync", work / "tree", f"s3://{BUCKET}", "--watch", f"{interval}s", "--json", "--journal", journal),
+        *(
+            COMMAND,
+            "sync",
+            work / "tree",
+            f"s3://{BUCKET}",
+            "--watch",
+            f"{max(1, round(interval))}s",
+            "--json",
+            "--journal",
+            journal,
+        ),
         *("--concurrency", "8", "--part-size", "5MiB", "--multipart-threshold", "5MiB", "--max-memory", "64MiB", *flags),
     ]
     with (
@@ -145,7 +166,9 @@ def stopped(work: Path, store: Strict, seconds: float, say: Callable[[str], None
     (work / "tree" / "large").write_bytes(os.urandom(12 << 20))
     _slowly(store, 0.1)
     patience = max(5.0, seconds / 4)
-    with _scene(work, store, say, "--request-timeout", f"{patience}", "--retry-window", f"{2 * patience}") as scene:
+    with _scene(
+        work, store, say, "--request-timeout", f"{patience}", "--retry-window", f"{2 * patience}", interval=seconds / 4
+    ) as scene:
         _reach(store, 60)
         scene.process.process.send_signal(signal.SIGSTOP)
         scene.did(f"kill -STOP in the middle of a run, for {seconds:g} s; a request may take {patience:g} s")
@@ -164,7 +187,7 @@ def server_gone(work: Path, store: Strict, seconds: float, say: Callable[[str], 
     """The server stops listening in the middle of a run, for longer than a request is tried again."""
     _plant(work / "tree", 200)
     _slowly(store, 0.1)
-    with _scene(work, store, say, "--retry-window", f"{seconds / 4}") as scene:
+    with _scene(work, store, say, "--retry-window", f"{seconds / 4}", interval=seconds / 4) as scene:
         _reach(store, 60)
         before = set(store.objects())
         store.leave()
@@ -186,7 +209,7 @@ def unmounted(work: Path, store: Strict, seconds: float, say: Callable[[str], No
     _plant(work / "real", 100)
     root = work / "tree"
     root.mkdir()
-    with _mounted(root, work / "real") as mount, _scene(work, store, say, "--delete") as scene:
+    with _mounted(root, work / "real") as mount, _scene(work, store, say, "--delete", interval=seconds / 4) as scene:
         scene.until(_good)
         before = store.objects()
         mount.take_away()
@@ -232,7 +255,7 @@ def disk_full(work: Path, store: Strict, seconds: float, say: Callable[[str], No
     state.mkdir(mode=0o700)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4M,mode=700", "none", state], check=True)
     try:
-        with _scene(work, store, say) as scene:
+        with _scene(work, store, say, interval=seconds / 4) as scene:
             scene.until(_good)
             ballast = state / "ballast"
             with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
@@ -258,7 +281,7 @@ def expired(work: Path, store: Strict, seconds: float, say: Callable[[str], None
     keys = work / "credentials"
     _write_keys(keys, "testkey", "testsecret")
     environment = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SHARED_CREDENTIALS_FILE": str(keys)}
-    with _scene(work, store, say, environment=environment) as scene:
+    with _scene(work, store, say, interval=seconds / 4, environment=environment) as scene:
         scene.until(_good)
         store.do(lambda server: server.reconfigure(credentials=(Credentials("newkey", "newsecret"),)))
         _plant(work / "tree" / "more", 20)

@@ -102,9 +102,13 @@ class Process:
         self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
         self._reader.start()
 
-    def ran(self) -> Ran:
-        """The next run, when it is over and the next is waited for."""
-        found = self._runs.get(timeout=_PATIENCE)
+    def ran(self, patience: float = _PATIENCE) -> Ran:
+        """The next run, when it is over and the next is waited for.
+
+        Raises:
+            queue.Empty: There was none within so many seconds.
+        """
+        found = self._runs.get(timeout=patience)
         assert found is not None, f"the process has ended: {self._stderr.read_text(encoding='utf-8')}"
         self._count += found.summary is not None
         return found

@@ -124,15 +124,25 @@ def news(summary: Summary) -> str:
     return f"{new:,} new, {bad:,} problem{'' if bad == 1 else 's'}"
 
 
-def between(state: State) -> list[Line]:
-    """What is said between two runs: the problems of the last, what it came to, and when the next begins."""
+def between(state: State, said: str = "") -> list[Line]:
+    """What is said between two runs: the problems of the last, what it came to, and when the next begins.
+
+    Args:
+        state: What is known.
+        said: Why the run before could not begin or go on, if that was said last: it is not said again.
+    """
     waiting, summary = state.waiting, state.summary
     if waiting is None:
         return []
+    when = moment(waiting.until)
+    if waiting.why and waiting.why == said:
+        return [Line(f"asyncmirror: as before; again {when}")]
     if waiting.why:
-        return [Line(f"asyncmirror: {show_line(waiting.why)}", "problem"), Line(f"asyncmirror: again {moment(waiting.until)}")]
-    told = "" if summary is None else f"{news(summary)}, {_sent(summary)}; "
-    return [*problems(state), Line(f"asyncmirror: {told}next run {moment(waiting.until)}")]
+        return [Line(f"asyncmirror: {show_line(waiting.why)}", "problem"), Line(f"asyncmirror: again {when}")]
+    told = ""
+    if summary is not None:
+        told = f"{news(summary)}, sent {format_size(summary.bytes_sent)} in {duration(summary.seconds)}; "
+    return [*problems(state), Line(f"asyncmirror: {told}next run {when}")]
 
 
 def table(counts: Mapping[Outcome, int], sizes: Mapping[Outcome, int]) -> list[Line]:

@@ -66,8 +66,8 @@ class News:
         lines = [Line(f"asyncmirror: {show_line(text)}") for text in state.notices_since(self._noticed)]
         self._noticed = state.notice_count
         if state.waiting not in (None, self._waiting):
+            lines += report.between(state, self._waiting.why if self._waiting else "")
             self._waiting = state.waiting
-            lines += report.between(state)
         return lines
 
 
