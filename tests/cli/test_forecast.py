@@ -9,8 +9,10 @@ import pytest
 from asyncmirror.cli import forecast
 from asyncmirror.cli.forecast import histogram
 from asyncmirror.cli.main import main
+from asyncmirror.engine import mirror
 from asyncmirror.plan.estimate import Bin
 from asyncmirror.sizes import KIB, MIB
+from asyncmirror.store.memory import MemoryStore
 from tests.engine.house import PART, House
 from tests.engine.test_mirror import stop_within_an_upload
 
@@ -170,3 +172,19 @@ def test_a_refusal_is_one_line(house: House, capsys: Capture, argv: list[str], s
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert says in err
+
+
+def test_a_dry_run_ends_with_the_same_numbers(house: House, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert plan(house, "--storage-price", "50") == 0
+    foreseen = capsys.readouterr().out
+    assert "to send" in foreseen
+    monkeypatch.setattr(mirror, "Mirror", lambda settings, real=mirror.Mirror: real(settings, MemoryStore()))
+    argv = ["sync", str(house.root), "s3://bucket/pre", "--journal", str(house.settings.journal), *TUNING, "-n"]
+    assert main([*argv, "--storage-price", "50"]) == 0
+    lines, _, told = capsys.readouterr().out.partition("\n\n")
+    assert sorted(lines.splitlines()) == [
+        f"(dry run: upload) {name}" for name in ("a/large", "a/small", "empty", "skipped.tmp")
+    ]
+    assert told == foreseen
+    assert main([*argv, "--json"]) == 0
+    assert all(json.loads(line) for line in capsys.readouterr().out.splitlines())

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
 import pytest
 
@@ -29,6 +29,9 @@ from asyncmirror.model import Outcome
 from asyncmirror.plan.schedule import Every, Schedule
 from asyncmirror.rates import Pace
 from asyncmirror.settings import Destination, Settings, Tuning
+
+if TYPE_CHECKING:
+    from asyncmirror.engine.forecast import Forecast
 
 SETTINGS = Settings(Path("/tmp"), Destination("bucket"))
 _SCANNING = True
@@ -53,6 +56,7 @@ class Script:
         self.control = Control()
         self.tuning = Tuning()
         self.paused = False
+        self.forecast: Forecast | None = None
 
     def __call__(self, settings: Settings) -> Self:
         assert settings is SETTINGS

@@ -19,6 +19,7 @@ from asyncmirror.cli.command_options import (
     MIRROR,
     NO_WRITE,
     PLAN,
+    PRICES,
     RULES,
     TRUST_SIZE,
     VERIFY,
@@ -112,7 +113,7 @@ COMMANDS: tuple[Command, ...] = (
             Place("source", "SOURCE", "the directory to mirror; it is only read. Or a release of the mirror file", "?"),
             Place("destination", _URL, "where to", "?"),
         ),
-        {**OPTIONS, "deletion": DELETE, **_FILE, "batches": BATCHES, "watch": WATCH},
+        {**OPTIONS, "deletion": DELETE, "estimate": PRICES, **_FILE, "batches": BATCHES, "watch": WATCH},
         _EVERY_FLAG,
     ),
     Command(

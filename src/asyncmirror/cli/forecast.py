@@ -66,12 +66,16 @@ def run(gathered: Gathered, source: str, destination: str) -> int:
     if output.json:
         text = dump(to_json(found, asked))
     else:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPED_WIDTH
-        text = "".join(line + "\n" for line in lines(found, asked, width)).encode("utf-8")
+        text = "".join(line + "\n" for line in lines(found, asked, width())).encode("utf-8")
     if not stdout.write(text):
         return stdout.LOST
     left_out = found.send.refused or any(found.counts.get(outcome) for outcome in PROBLEMS)
     return INCOMPLETE if left_out else 0
+
+
+def width() -> int:
+    """How many columns there are."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPED_WIDTH
 
 
 def lines(found: Forecast, asked: Ask, width: int) -> Iterator[str]:

@@ -17,6 +17,7 @@ from asyncmirror.cli import read
 from asyncmirror.cli.options import Option
 from asyncmirror.errors import UsageError
 from asyncmirror.http.address import Address
+from asyncmirror.plan.estimate import Prices
 from asyncmirror.plan.remap import Remaps
 from asyncmirror.plan.schedule import Schedule
 from asyncmirror.settings import Collection, Connection, Destination, ObjectOptions, Settings, Tuning, Verification
@@ -25,6 +26,8 @@ from asyncmirror.sizes import KIB, MIB, format_size
 _LEAST_LOG = 64 * KIB
 _MOST_LOGS = 1000
 _Section = TypeVar("_Section", Connection, ObjectOptions, Tuning, Settings, Verification, Collection, "Output")
+
+_PRICES = Prices()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Invocation:
     settings: Settings
     output: Output
     watch: Schedule | None = None  # when it is run again; None: never
+    prices: Prices = _PRICES  # what a dry run reckons with
     reread: Callable[[], Settings] | None = None  # reads all of it again, where a mirror file is part of it
 
 

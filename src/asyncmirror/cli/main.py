@@ -18,6 +18,7 @@ from asyncmirror.cli.commands import COMMANDS, Options
 from asyncmirror.cli.gather import Gathered, Invocation, add_options, from_environment, gather
 from asyncmirror.cli.stderr import complain
 from asyncmirror.errors import AsyncmirrorError, UsageError
+from asyncmirror.plan.estimate import Prices
 
 if TYPE_CHECKING:
     from asyncmirror.http.site import Site
@@ -106,7 +107,8 @@ def _asked(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[I
         raise UsageError(f"SOURCE and s3://BUCKET[/PREFIX] must be given: {_NO_FILE}", hint=_INIT)
     filed = arguments.destination is None
     reread = (lambda: _asked(arguments, environ)[0].settings) if filed else None
-    return Invocation(gathered.settings(source, destination), gathered.output(), reread=reread), gathered
+    settings, prices = gathered.settings(source, destination), Prices(**gathered.sections.get("plan", {}))
+    return Invocation(settings, gathered.output(), prices=prices, reread=reread), gathered
 
 
 def _sync(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:

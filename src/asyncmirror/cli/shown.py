@@ -11,10 +11,12 @@ from types import TracebackType
 from typing import ClassVar
 
 from asyncmirror.cli.fold import State, fold
+from asyncmirror.cli.forecast import Ask, lines, width
 from asyncmirror.cli.screen import Screen
-from asyncmirror.cli.tap import Tap
-from asyncmirror.events import Deletion, Event, Fate, Progress, Settled
+from asyncmirror.cli.tap import Mirroring, Tap
+from asyncmirror.events import Deletion, Event, Fate, Progress, Settled, Summary
 from asyncmirror.model import Outcome
+from asyncmirror.plan.estimate import Prices
 from asyncmirror.rates import Pace
 from asyncmirror.text import show_name
 
@@ -63,7 +65,18 @@ class Shown(Tap):
 
 
 class Listing(Tap):
-    """What a dry run, or the run after one that adopts, would send, a line each on stdout: that is what it is asked for."""
+    """What a dry run, or the run after one that adopts, would send, a line each on stdout: that is what it is asked for.
+
+    Below the lines of a dry run stands what they come to, as `asyncmirror plan` says it, reckoned with these prices.
+    """
+
+    def __init__(self, prices: Prices) -> None:
+        self._asked = Ask(storage=prices.storage, requests=prices.requests)
+        self._mirror: Mirroring | None = None
+
+    async def opened(self, mirror: Mirroring) -> None:
+        """Keep it, to ask for the sum."""
+        self._mirror = mirror
 
     def tell(self, event: Event) -> None:
         """Write it if it is one."""
@@ -71,3 +84,5 @@ class Listing(Tap):
             sys.stdout.write(f"({event.reason}) {show_name(event.path)}\n")
         elif isinstance(event, Deletion) and event.fate is Fate.PLANNED:
             sys.stdout.write(f"(dry run: delete) {show_name(event.key.encode('utf-8', 'surrogateescape'))}\n")
+        elif isinstance(event, Summary) and self._mirror is not None and (found := self._mirror.forecast) is not None:
+            sys.stdout.write("".join(f"{line}\n" for line in ("", *lines(found, self._asked, width()))))

@@ -70,7 +70,7 @@ class _Sync:
         listing = (settings.dry_run or not settings.send) and not (output.json or output.quiet)
         self._obeying = Obeying(self, settings, invocation.reread, output.log_level)
         # The screen stands last and so is left first: others may take their time over their last word.
-        ours = [Listing()] if listing else [], [self._json] if self._json else [], [self._obeying, self._shown]
+        ours = [Listing(invocation.prices)] if listing else [], [self._json] if self._json else [], [self._obeying, self._shown]
         self._taps: tuple[Tap, ...] = (*taps, *itertools.chain(*ours))
 
     async def run(self) -> int:

@@ -9,12 +9,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import ClassVar, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeVar
 
 from asyncmirror.engine.control import Control
 from asyncmirror.events import Event, Progress
 from asyncmirror.plan.schedule import Schedule
 from asyncmirror.settings import Tuning
+
+if TYPE_CHECKING:
+    from asyncmirror.engine.forecast import Forecast
 
 T = TypeVar("T")
 
@@ -36,6 +39,11 @@ class Mirroring(Protocol):
 
     def stop(self) -> None:
         """End at once."""
+        ...
+
+    @property
+    def forecast(self) -> "Forecast | None":
+        """What a sync would do, where this one is a dry run."""
         ...
 
     def progress(self) -> Progress:

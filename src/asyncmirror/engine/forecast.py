@@ -1,7 +1,8 @@
 """What the next sync would do, in numbers: a scan, and the decisions that a sync would make, without the store.
 
-Owns the scan and what each decision counts as. The journal is only read. What only the store can tell is left open: whether a
-file whose times changed has other bytes, what is found to be adopted, whether what looks like a secret may go.
+Owns the scan and what each decision counts as, also for a dry run, which scans by itself. The journal is only read. What only
+the store can tell is left open: whether a file whose times changed has other bytes, what is found to be adopted, whether what
+looks like a secret may go.
 """
 
 import threading
@@ -21,7 +22,7 @@ from asyncmirror.plan.decide import Action
 from asyncmirror.plan.estimate import Estimate, Estimator
 from asyncmirror.plan.filters import Filters
 from asyncmirror.plan.remap import Remaps
-from asyncmirror.settings import Settings
+from asyncmirror.settings import Settings, Tuning
 from asyncmirror.source import filesystem
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.source.walk import Listing, Walker
@@ -44,6 +45,53 @@ class Forecast(NamedTuple):
     scanned_size: int
 
 
+class Outlook:
+    """Adds plans up. Remembers numbers alone, however many files there are."""
+
+    def __init__(self, tuning: Tuning, on_settled: Callable[[Settled], None] = lambda _: None) -> None:
+        """Begin. `on_settled` is told of each entry that would not be sent, but for those that are unchanged."""
+        self.scanned = self.scanned_size = 0
+        self._on_settled = on_settled
+        self._send = Estimator(tuning)
+        self._counts: Counter[Outcome] = Counter()
+        self._sizes: Counter[Outcome] = Counter()
+        self._compared = self._compared_size = self._secret = 0
+
+    def take(self, plan: Plan) -> None:
+        """Take in the plan of one listing."""
+        if plan.unchanged is not None:
+            self._counts[Outcome.UNCHANGED] += len(plan.unchanged.files)
+            self._sizes[Outcome.UNCHANGED] += sum(size for _, size in plan.unchanged.files)
+        for settled in plan.settled:
+            self._counts[settled.outcome] += 1
+            self._sizes[settled.outcome] += settled.size
+            if settled.outcome is not Outcome.UNCHANGED:
+                self._on_settled(settled)
+        for work in plan.works:
+            if work.action is Action.RECHECK:
+                self._compared += 1
+                self._compared_size += work.size
+                continue
+            self._secret += bool(work.rule)
+            uploading = work.record.uploading if work.action is Action.RESUME else None
+            self._send.add(work.size, uploading.upload if uploading is not None and uploading.upload.upload_id else None)
+        self.scanned += plan.scanned
+        self.scanned_size += plan.scanned_bytes
+
+    def forecast(self) -> Forecast:
+        """The sum so far."""
+        return Forecast(
+            self._send.estimate(),
+            dict(self._counts),
+            dict(self._sizes),
+            self._compared,
+            self._compared_size,
+            self._secret,
+            self.scanned,
+            self.scanned_size,
+        )
+
+
 class Forecaster:
     """One look ahead. `on_progress` and `on_settled` are called from scan threads, one call at a time."""
 
@@ -62,12 +110,8 @@ class Forecaster:
         """
         self._settings = settings
         self._on_progress = on_progress
-        self._on_settled = on_settled
         self._lock = threading.Lock()
-        self._send = Estimator(settings.tuning)
-        self._counts: Counter[Outcome] = Counter()
-        self._sizes: Counter[Outcome] = Counter()
-        self._compared = self._compared_size = self._secret = self._scanned = self._scanned_size = 0
+        self._outlook = Outlook(settings.tuning, on_settled)
 
     def run(self) -> Forecast:
         """Look.
@@ -97,35 +141,9 @@ class Forecaster:
                 journal.close()
         finally:
             beneath.close()
-        return Forecast(
-            self._send.estimate(),
-            dict(self._counts),
-            dict(self._sizes),
-            self._compared,
-            self._compared_size,
-            self._secret,
-            self._scanned,
-            self._scanned_size,
-        )
+        return self._outlook.forecast()
 
     def _take(self, plan: Plan) -> None:
         with self._lock:
-            if plan.unchanged is not None:
-                self._counts[Outcome.UNCHANGED] += len(plan.unchanged.files)
-                self._sizes[Outcome.UNCHANGED] += sum(size for _, size in plan.unchanged.files)
-            for settled in plan.settled:
-                self._counts[settled.outcome] += 1
-                self._sizes[settled.outcome] += settled.size
-                if settled.outcome is not Outcome.UNCHANGED:
-                    self._on_settled(settled)
-            for work in plan.works:
-                if work.action is Action.RECHECK:
-                    self._compared += 1
-                    self._compared_size += work.size
-                    continue
-                self._secret += bool(work.rule)
-                uploading = work.record.uploading if work.action is Action.RESUME else None
-                self._send.add(work.size, uploading.upload if uploading is not None and uploading.upload.upload_id else None)
-            self._scanned += plan.scanned
-            self._scanned_size += plan.scanned_bytes
-            self._on_progress(self._scanned, self._scanned_size)
+            self._outlook.take(plan)
+            self._on_progress(self._outlook.scanned, self._outlook.scanned_size)

@@ -21,6 +21,7 @@ from asyncmirror.audit.agreed import META, RELEASES, agree, releases_of
 from asyncmirror.engine.answering import answering
 from asyncmirror.engine.control import Control
 from asyncmirror.engine.descriptors import allow
+from asyncmirror.engine.forecast import Forecast
 from asyncmirror.engine.journals import belongs, default_journal, on_network
 from asyncmirror.engine.probing import Probing
 from asyncmirror.engine.reach import Reach
@@ -286,6 +287,11 @@ class Mirror:
     def ask(self, question: Callable[[sqlite3.Connection], T]) -> Future[T]:
         """Have the journal answer a question, from any thread, while the mirror is open. Fails with `JournalError`."""
         return self._journal.ask(question)
+
+    @property
+    def forecast(self) -> Forecast | None:
+        """What a sync would do that is no dry run, as the last run saw it; None where that was no dry run."""
+        return None if self._run is None else self._run.forecast
 
     def progress(self) -> Progress:
         """The gauges now. Between runs they stand as the last one left them."""

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from asyncmirror.engine.forecast import Forecast
 from asyncmirror.engine.probing import Probing
 from asyncmirror.engine.root import Root
 from asyncmirror.engine.stages import Stages
@@ -70,6 +71,11 @@ class Run:
     def fatal(self) -> AsyncmirrorError | None:
         """What ended the run before its end; None where nothing did."""
         return self._stages.fatal
+
+    @property
+    def forecast(self) -> Forecast | None:
+        """See `Stages.forecast`."""
+        return self._stages.forecast
 
     async def events(self, first: Iterable[Event]) -> AsyncGenerator[Event, None]:
         """Do it. Gives `first`, then events as they become true; the last is always a `Summary`.

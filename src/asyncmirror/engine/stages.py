@@ -18,6 +18,7 @@ from asyncmirror.engine.adopting import adopting
 from asyncmirror.engine.channel import Channel
 from asyncmirror.engine.crew import Alone, Crew, several
 from asyncmirror.engine.deleting import Deleting
+from asyncmirror.engine.forecast import Forecast, Outlook
 from asyncmirror.engine.pardon import pardon
 from asyncmirror.engine.planner import Plan, Planner
 from asyncmirror.engine.probing import Probing
@@ -77,6 +78,7 @@ class Stages:
         if settings.delete:
             self._deleting = Deleting(settings, filters, beneath, journal, store.store, self._recorder, self._outbox.room)
         self._filters = filters
+        self._outlook = Outlook(settings.tuning) if settings.dry_run else None
         self._planner = Planner(settings, filters, journal, beneath)
         self._guard = Guard(settings, store.store, self._recorder.notice)
         self._walker = Walker(beneath, filters, settings.symlinks, settings.stubs, self._emit, settings.tuning.scanners, starts)
@@ -176,6 +178,11 @@ class Stages:
         )
 
     @property
+    def forecast(self) -> Forecast | None:
+        """What a run would do that is not dry; None where this one is not."""
+        return None if self._outlook is None else self._outlook.forecast()
+
+    @property
     def deletions(self) -> Deletions | None:
         """What was deleted; None where that was not asked for."""
         return None if self._deleting is None else self._deleting.result()
@@ -255,6 +262,8 @@ class Stages:
         """Take plans apart: what is settled goes to the journal and the caller, works go to the workers."""
         while plans := await self._plans.take(1):
             unchanged, settled, changes, works, scanned, scanned_bytes = plans[0]
+            if self._outlook is not None:
+                self._outlook.take(plans[0])
             self.scanned += scanned
             self.scanned_bytes += scanned_bytes
             if unchanged is not None:
