@@ -31,7 +31,7 @@ class Account:
 
     def said(self, label: str, text: object) -> None:
         """Something seen."""
-        self._write(f"   {label:<44}{f'{text:,}' if isinstance(text, int) else text}")
+        self._write(f"   {label:<50}{f'{text:,}' if isinstance(text, int) else text}")
 
     def held(self, label: str, text: object, good: bool) -> None:  # noqa: FBT001  it stands last, and is the point
         """Something that must be so."""
