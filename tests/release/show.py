@@ -23,10 +23,8 @@ from tests.release.walk import compare, path_of, place, walk
 from tests.release.workplace import Done, Workplace, kill
 
 RELEASE = "dr1"
-LOOKS = ((), ("--deep",), ("--sidecars",), ("--deep", "--download", "--sidecars"))
-"""Looks at the end; one that is deep and nothing else is killed first."""
-_LOOKED = 6.0
-"""Seconds after which it is."""
+LOOKS = ((), ("--sidecars",), ("--deep",), ("--deep", "--download", "--sidecars"))
+"""Looks at the end. One that is deep and nothing else is killed first, after half the time that the one before it took."""
 _TRIES = 10
 """After so many more of `make upload`, all must be there."""
 
@@ -156,7 +154,7 @@ class Show:
         account.held("make verify", f"{_code(done)} after {done.seconds:.1f} s", done.code == 0)
         for flags in self._looks:
             if flags == ("--deep",):
-                self._look_killed(*flags)
+                self._look_killed(done.seconds / 2, *flags)
             done = work.command("verify", "--json", *flags)
             told = done.summary
             good = done.code == 0 and told["equal"] == told["objects"] == len(found.files) and told["bytes"] == found.size
@@ -172,16 +170,16 @@ class Show:
         all_of_it = f"{len(found.files):,} objects, {format_size(found.size)}, {seconds:.1f} s"
         account.held("equal, byte for byte", difference or all_of_it, not difference)
 
-    def _look_killed(self, *flags: str) -> None:
-        """A look that ends by SIGKILL."""
+    def _look_killed(self, after: float, *flags: str) -> None:
+        """A look that ends by SIGKILL after so many seconds."""
         with self._work.started(COMMAND, "verify", *flags) as process:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_LOOKED)
+                process.wait(after)
             ended = process.poll() is not None
             kill(process)
             process.communicate()
         label = " ".join(("verify", *flags, "killed"))
-        self._account.said(label, "it had ended" if ended else f"after {_LOOKED:.0f} s")
+        self._account.said(label, "it had ended" if ended else f"after {after:.1f} s")
 
     def _queue(self) -> dict[str, Any]:
         value: dict[str, Any] = json.loads((self._work.where / "batch.json").read_text(encoding="utf-8"))
