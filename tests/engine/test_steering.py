@@ -215,3 +215,32 @@ async def test_processes_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert 12 <= max(counts[30:]) <= 12 + spare
         assert Counter(request.key for request in server.requests if request.op == "PutObject").most_common(1)[0][1] == 1
         assert len(server.objects("box")) == 300
+
+
+async def test_processes_that_are_paused_end_when_drained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ServerConfig(buckets=("box",), latency=0.02)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", config.credentials[0].access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", config.credentials[0].secret_key)
+    root = tmp_path / "tree"
+    root.mkdir()
+    for number in range(200):
+        (root / f"f{number}").write_bytes(b"x")
+    async with S3Server(config) as server:
+        connection = Connection(endpoint_url=server.url, region="us-east-1")
+        tuning = replace(TUNING, loops=2, concurrency=4)
+        settings = Settings(root, Destination("box"), connection, tuning=tuning, journal=tmp_path / "j", probe=False)
+        async with asyncio.timeout(20), Mirror(settings) as mirror:
+            events: list[Event] = []
+            sent = 0
+            async for event in mirror.run():
+                events.append(event)
+                if isinstance(event, Settled) and not sent:
+                    mirror.pause()
+                    await asyncio.sleep(0.2)
+                    sent = server.count
+                    mirror.drain()
+        summary = events[-1]
+        assert isinstance(summary, Summary)
+        assert summary.stopped
+        assert summary.counts.get(Outcome.FAILED, 0) == 0
+        assert server.count == sent
