@@ -120,7 +120,10 @@ class Connection(asyncio.Protocol):
         else:
             self._rest = memoryview(body)
             self._last_chance = self._loop.time() + timeout + size / _MIN_RATE
-            self._head = head
+            if self._bandwidth.limited:
+                self._head = head  # it leaves with the first piece: a server waits so long for what follows and no longer
+            else:
+                self._write(head)
             self._pump()
         future = self._future = self._loop.create_future()
         return future
@@ -160,30 +163,27 @@ class Connection(asyncio.Protocol):
         transport = cast("asyncio.Transport", self._transport)
         transport.write(data if self.tls is None else self.tls.encrypt(data))
 
-    def _pump(self) -> None:
-        """Give the transport as much as it takes, and as may leave."""
+    def _pump(self, granted: int = 0) -> None:
+        """Give the transport as much as it takes and as may leave; `granted` bytes of it may by now."""
         if self._rest is None or self._queued_at:
             return
-        while self.left and not self._paused:
-            piece = _SLICE
-            if self._bandwidth.limited:
-                piece = min(self.left, self._bandwidth.slice)
-                if not self._bandwidth.take(piece):
+        while self._rest is not None and not self._paused:
+            size = granted or _SLICE
+            if self._bandwidth.limited and not granted:
+                size = min(len(self._rest), self._bandwidth.slice)
+                if not self._bandwidth.take(size):
                     self._queued_at = self._loop.time()
                     self._bandwidth.wait(self)
                     break
-            self._send_piece(piece)
+            piece, self._rest = self._rest[:size], self._rest[size:] or None
+            if self._head:
+                self._write(b"".join((self._head, piece)))
+                self._head = b""
+            else:
+                self._write(piece)
+            granted = 0
         deadline = self._loop.time() + self._timeout
-        self._arm(min(deadline, self._last_chance) if self.left and not self._queued_at else deadline)
-
-    def _send_piece(self, size: int) -> None:
-        rest = cast("memoryview", self._rest)
-        piece, self._rest = rest[:size], rest[size:] or None
-        if self._head:
-            head, self._head = self._head, b""
-            self._write(b"".join((head, piece)))
-        else:
-            self._write(piece)
+        self._arm(deadline if self._rest is None or self._queued_at else min(deadline, self._last_chance))
 
     @property
     def left(self) -> int:
@@ -194,8 +194,7 @@ class Connection(asyncio.Protocol):
         """So many bytes may leave. See `meter.Waiter`."""
         self._last_chance += self._loop.time() - self._queued_at
         self._queued_at = 0.0
-        self._send_piece(amount)
-        self._pump()
+        self._pump(amount)
 
     def _unsent(self) -> bool:
         return self._rest is not None or self._waits or cast("asyncio.Transport", self._transport).get_write_buffer_size() > 0
