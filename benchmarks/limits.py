@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -60,12 +61,10 @@ async def serve(certificate: str) -> None:
         context.load_cert_chain(certificate)
     server = await loop.create_server(lambda: Counting(hub), "127.0.0.1", 0, ssl=context)
     print(server.sockets[0].getsockname()[1], flush=True)
-    following = loop.time()
     while True:
         hub.tick()
-        print(json.dumps([loop.time(), Counting.bodies, hub.count]), flush=True)
-        following += STEP
-        await asyncio.sleep(following - loop.time())
+        print(json.dumps([time.monotonic(), Counting.bodies, hub.count]), flush=True)
+        await asyncio.sleep(STEP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,15 @@ def measure(case: Case, work: Path, seconds: float, authority: str, certificate:
             url = f"http{'s' if case.tls else ''}://localhost:{int(server.stdout.readline())}"
             tree = work / (case.tree if case.tree == "parts" else f"{case.unit}-{case.tree}")
             command = [str(Path(sys.executable).with_name("asyncmirror")), "sync", str(tree), "s3://bucket"]
-            command += ["--endpoint-url", url, "--journal", str(work / "journal.sqlite"), "--stubs", "read", "--quiet"]
+            command += [
+                "--endpoint-url",
+                url,
+                "--journal",
+                str(work / "state" / "journal.sqlite"),
+                "--stubs",
+                "read",
+                "--quiet",
+            ]
             command += ["--secrets", "off", "--no-probe", "--loops", str(case.loops), *case.flag]
             command += ["--ca-bundle", authority] if case.tls else []
             with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE) as run:
@@ -138,8 +145,7 @@ def measure(case: Case, work: Path, seconds: float, authority: str, certificate:
                 finally:
                     run.kill()  # what is in flight would be sent to its end
                     run.communicate()
-                    for left in work.glob("journal.sqlite*"):
-                        shutil.rmtree(left) if left.is_dir() else left.unlink()
+                    shutil.rmtree(work / "state")
         finally:
             server.kill()
 
@@ -162,11 +168,17 @@ def _watch(server: "subprocess.Popen[str]", run: "subprocess.Popen[bytes]", case
         if moment - samples[0][0] >= seconds:
             break
     (first, before), (last, after) = samples[0], samples[-1]
-    steps = round(1 / STEP)
-    worst = max(
-        (later[1] - sooner[1]) / (later[0] - sooner[0]) for sooner, later in zip(samples, samples[steps:], strict=False)
-    )
-    return Measured((after - before) / (last - first), worst)
+    return Measured((after - before) / (last - first), max(_seconds(samples)))
+
+
+def _seconds(samples: list[tuple[float, int]]) -> Iterator[float]:
+    """What came in each second, from each sample on."""
+    behind = 0
+    for moment, count in samples:
+        while samples[behind + 1][0] <= moment - 1:
+            behind += 1
+        if moment - samples[behind][0] >= 1:
+            yield (count - samples[behind][1]) / (moment - samples[behind][0])
 
 
 def main() -> int:

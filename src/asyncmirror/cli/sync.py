@@ -28,6 +28,7 @@ from asyncmirror.cli.stderr import complain
 from asyncmirror.cli.tap import Mirroring, Tap
 from asyncmirror.events import Event, Summary, Waiting
 from asyncmirror.settings import Settings
+from asyncmirror.transfer import heap
 
 _STDOUT = 1
 _GARBAGE = 50_000  # objects made and not yet freed before Python looks for circles among them
@@ -49,6 +50,7 @@ def run(invocation: Invocation, screen: Screen, opener: Opener, taps: Iterable[T
     """
     # What a run makes by the million are tuples that hold no circle: looking for some every 700 costs a twentieth of its time.
     gc.set_threshold(_GARBAGE)
+    heap.give_back()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Sync(invocation, screen, opener, taps).run())
 

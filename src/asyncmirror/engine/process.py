@@ -43,6 +43,7 @@ from asyncmirror.settings import Settings
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.store.assemble import Assembled, assemble
 from asyncmirror.store.pots import SharedPots
+from asyncmirror.transfer import heap
 from asyncmirror.transfer.upload import Uploader
 from asyncmirror.transfer.work import Work
 
@@ -216,6 +217,7 @@ def main(arguments: Sequence[str]) -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
     gc.set_threshold(_GARBAGE)
+    heap.give_back()
     uvloop.run(_main(int(arguments[0])))
 
 

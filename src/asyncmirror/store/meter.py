@@ -100,7 +100,7 @@ class Meter:
 
     def take(self, amount: int) -> bool:
         """Let go at once what is not more than a slice; False where it has to wait for its turn."""
-        return not self._waiting and not self._held and amount <= self.slice and not self._draw(amount, waited=False)
+        return not self._waiting and not self._held and amount <= self.slice and not self._draw(amount)
 
     def wait(self, waiter: Waiter) -> None:
         """Wait for a turn, `take` having refused one. `granted` is called later, never from within."""
@@ -127,7 +127,7 @@ class Meter:
         while self._waiting and not self._held and not wait:
             waiter = self._waiting[0]
             amount = min(waiter.left, self.slice)
-            wait = self._draw(amount, waited=True) if amount else 0.0
+            wait = self._draw(amount) if amount else 0.0
             if not wait:
                 self._waiting.popleft()
                 if amount:
@@ -136,11 +136,11 @@ class Meter:
         if wait:
             self._timer = asyncio.get_running_loop().call_later(min(wait, _LOOK), self._serve)
 
-    def _draw(self, amount: int, *, waited: bool) -> float:
+    def _draw(self, amount: int) -> float:
         now = self._clock()
         if now >= self._look_at:
             self._look(now)
-        return 0.0 if self._rate is None else self._pot.draw(amount, self._rate, now, waited=waited)
+        return 0.0 if self._rate is None else self._pot.draw(amount, self._rate, now)
 
     def _look(self, now: float) -> None:
         self._look_at = now + _LOOK

@@ -14,7 +14,7 @@ from typing import Protocol, Self
 
 from asyncmirror.plan.bucket import Bucket
 
-_STATE = struct.Struct("=dd")
+_STATE = struct.Struct("=dd?")
 _POTS = 2
 _BUSY = 0.001
 """Seconds until the next look, where another process holds the lock."""
@@ -25,7 +25,7 @@ _SPREAD = 0.004
 class Pot(Protocol):
     """What may still go. The clock is `time.monotonic`, which is one for all processes."""
 
-    def draw(self, amount: float, rate: float, now: float, *, waited: bool) -> float:
+    def draw(self, amount: float, rate: float, now: float) -> float:
         """Draw an amount; gives the seconds to wait until something may be drawn, 0 where it was. See `plan.bucket`."""
         ...
 
@@ -36,9 +36,9 @@ class OwnPot:
     def __init__(self) -> None:
         self._bucket = Bucket()
 
-    def draw(self, amount: float, rate: float, now: float, *, waited: bool) -> float:
+    def draw(self, amount: float, rate: float, now: float) -> float:
         """See `Pot.draw`."""
-        self._bucket, wait = self._bucket.draw(amount, rate, now, waited=waited)
+        self._bucket, wait = self._bucket.draw(amount, rate, now)
         return wait
 
 
@@ -78,7 +78,7 @@ class SharedPot:
         self._memory = memory
         self._offset = number * _STATE.size
 
-    def draw(self, amount: float, rate: float, now: float, *, waited: bool) -> float:
+    def draw(self, amount: float, rate: float, now: float) -> float:
         """See `Pot.draw`."""
         try:
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, self._offset)
@@ -86,7 +86,7 @@ class SharedPot:
             return _BUSY
         try:
             bucket = Bucket(*_STATE.unpack_from(self._memory, self._offset))
-            bucket, wait = bucket.draw(amount, rate, now, waited=waited)
+            bucket, wait = bucket.draw(amount, rate, now)
             _STATE.pack_into(self._memory, self._offset, *bucket)
         finally:
             fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, self._offset)

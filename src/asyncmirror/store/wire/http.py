@@ -17,7 +17,8 @@ from asyncmirror.store.wire.burst import Burst
 from asyncmirror.store.wire.tls import TlsLayer, to_error
 
 _SLICE = 1 << 18  # bytes given to the transport at once; a record of TLS holds 16 KiB, a socket's buffer some 100 KiB
-_HIGH_WATER = 1 << 20  # bytes the transport may hold before it asks to wait
+_HIGH_WATER = 1 << 20  # bytes the transport may hold before it asks to wait; they are views of the body
+_HIGH_WATER_TLS = 1 << 18  # the same, where they are copies, and memory that nobody has counted
 _MIN_RATE = 1 << 20  # bytes per second: a body may take this long on top of the timeout
 
 
@@ -235,7 +236,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The TCP connection stands."""
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(_HIGH_WATER)
+        self._transport.set_write_buffer_limits(_HIGH_WATER if self.tls is None else _HIGH_WATER_TLS)
         if self.tls is None:
             self.ready.set_result(None)
         else:
