@@ -5,6 +5,7 @@ import fcntl
 import os
 import resource
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -158,3 +159,15 @@ def test_directories_that_are_no_longer_remembered_keep_their_ids(path: Path, mo
     assert len(set(first)) == len(names)
     assert len(journal._directories) == 2
     journal.close()
+
+
+def test_somebody_who_only_asks_who_has_it_does_not_keep_a_run_from_beginning(path: Path) -> None:
+    Lock(path).release()
+    with lock_path(path).open("rb") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        timer = threading.Timer(0.03, fcntl.flock, (asking, fcntl.LOCK_UN))
+        timer.start()
+        lock = Lock(path)
+        assert holder(path) is not None
+        lock.release()
+        timer.join()

@@ -4,6 +4,7 @@ Owns ``JOURNAL.lock``. The lock is the kernel's (flock) and ends with the proces
 tells people. Where the file system has no such locks, SQLite's own exclusive lock is the guard.
 """
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -15,6 +16,9 @@ from typing import NamedTuple
 
 from asyncmirror.errors import JournalError
 
+_TRIES = 5
+_PAUSE = 0.02
+"""Seconds between two of them."""
 _UNSUPPORTED = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
 
 
@@ -89,7 +93,7 @@ class Lock:
 
     def _take(self, journal: Path) -> None:
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._try()
         except BlockingIOError:
             first = _read(self._descriptor)
             since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(first.since))
@@ -101,6 +105,15 @@ class Lock:
         except OSError as error:
             if error.errno not in _UNSUPPORTED:
                 raise
+
+    def _try(self) -> None:
+        """Take it, or raise `BlockingIOError`. Who only asks who has it (`holder`) holds it for a moment, too."""
+        for _ in range(_TRIES):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(_PAUSE)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def tell(self, endpoint: str) -> None:
         """Let it be known where this process answers questions.
