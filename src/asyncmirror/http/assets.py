@@ -27,7 +27,7 @@ class Asset(NamedTuple):
 def load() -> Mapping[str, Asset]:
     """All of them by name."""
     found: dict[str, Asset] = {}
-    for file in files("asyncmirror.http").joinpath("assets").iterdir():
+    for file in files("asyncmirror.http").joinpath("static").iterdir():
         kind = _TYPES.get(file.name.rpartition(".")[2])
         if kind is not None:
             body = file.read_bytes()
