@@ -41,7 +41,7 @@ def test_at_night_it_follows() -> None:
     assert simulation.rate_in(90, 120) >= 0.85 * 1000
 
 
-def going(allowance: Allowance, seconds: float = 0.4) -> Allowance:
+def going(allowance: Allowance, seconds: float = 0.3) -> Allowance:
     """The allowance after it was measured, at a rate that no limit changes."""
     at = 0.0
     while at < seconds:
@@ -67,7 +67,7 @@ def test_a_refused_trial_ends_without_a_narrowing() -> None:
 
 
 def test_what_stands_goes_down_a_little_and_only_then_far() -> None:
-    allowance, limits = going(Allowance.auto(64, 64)), []
+    allowance, limits = going(Allowance.auto(64, 64), 0.4), []
     for number in range(1, IN_EARNEST + 1):
         allowance = refused(allowance, 1000 * number, 1.0 + number)
         limits.append(allowance.limit)
@@ -81,7 +81,7 @@ def test_what_was_never_measured_may_be_far_too_much() -> None:
 
 
 def test_refusals_of_a_few_are_not_of_too_many() -> None:
-    allowance = going(Allowance.auto(64, 64))
+    allowance = going(Allowance.auto(64, 64), 0.4)
     for number in (999, 1000):
         allowance = allowance.refused(number, 1000, 5, 1.0)
     assert allowance.narrowed

@@ -146,9 +146,9 @@ def looked(climb: Climb, seconds: float, begin: float = 0.0, rate: float = 1000.
 
 
 def test_without_cpu_to_spare_no_more_is_tried() -> None:
-    idle, _ = looked(Climb.begin(MOST), 0.7, busy=0.5)
+    idle, _ = looked(Climb.begin(MOST), 0.35, busy=0.5)
     assert idle.limit == DOUBLE * START
-    busy, _ = looked(Climb.begin(MOST), 0.7, busy=BUSY + 0.01)
+    busy, _ = looked(Climb.begin(MOST), 0.35, busy=BUSY + 0.01)
     assert busy.limit == START
 
 
@@ -170,7 +170,7 @@ def test_while_memory_is_short_it_comes_down_and_then_back() -> None:
 
 
 def test_a_refused_trial_ends_and_what_stands_stays() -> None:
-    climb, at = looked(Climb.begin(MOST), 0.7)
+    climb, at = looked(Climb.begin(MOST), 0.35)
     assert climb.limit == DOUBLE * START
     climb = climb.retreated(at, 128)
     assert (climb.limit, climb.stands) == (START, START)

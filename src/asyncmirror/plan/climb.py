@@ -19,7 +19,7 @@ stays as it is.
 import math
 from typing import NamedTuple, Self
 
-from asyncmirror.plan.trial import Rate, Reading, Trial, Window
+from asyncmirror.plan.trial import SHORT, SHORTEST, Rate, Reading, Trial, Window
 
 START = 64
 """Requests in flight to begin with: what was the fixed default, so that a run of seconds loses nothing."""
@@ -92,7 +92,8 @@ class Climb(NamedTuple):
         if reading.pressed:
             return _ease(self, reading)
         window = self.window.seen(reading)
-        if not window.is_over(reading, self.limit):
+        doubling = self.up_step == DOUBLE and self.stands < self.most
+        if not window.is_over(reading, self.limit, SHORT if doubling else SHORTEST):
             return self._replace(window=window)
         if not window.is_full(reading, self.limit):
             # An empty slot in a trial's turn is no verdict: the limit that stands has its turn again.

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 SHORTEST = 0.25
 """Seconds of a window: shorter ones measure the machine's hiccups."""
+SHORT = 0.1
+"""And where the difference to be seen is one of a half or a double."""
 LONGEST = 10.0
 """And where the slots take long to be used again."""
 FEWEST = 50
@@ -73,14 +75,14 @@ class Window(NamedTuple):
         """The same after a look."""
         return self._replace(looks=self.looks + 1, in_flight=self.in_flight + reading.in_flight)
 
-    def is_over(self, reading: Reading, limit: int) -> bool:
-        """Whether every slot has been used again, and it was not too short."""
+    def is_over(self, reading: Reading, limit: int, shortest: float) -> bool:
+        """Whether every slot has been used again, and it was not too short: `shortest` in seconds."""
         seconds = reading.at - self.first.at
         if seconds >= LONGEST:
             return True
         ended = reading.requests - self.first.requests
         turned = ended >= max(limit, FEWEST) or (seconds >= LONG and ended >= 2 * limit)
-        return turned and (seconds >= SHORTEST or not self.settled)
+        return turned and (seconds >= shortest or not self.settled)
 
     def is_full(self, reading: Reading, limit: int) -> bool:
         """Whether the limit was what held requests back."""
