@@ -28,7 +28,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     (tmp_path / "tree").mkdir()
-    for number in range(800):
+    for number in range(400):
         (tmp_path / "tree" / f"f{number}").write_bytes(b"%d" % number)
     return tmp_path / "tree"
 
@@ -56,16 +56,16 @@ def test_concurrency_follows_at_once_and_nothing_is_sent_twice(tree: Path, home:
             assert ctl(runner, "set", "concurrency=64", "--journal", journal) == {"concurrency": {"before": "2", "after": "64"}}
             began = time.monotonic()
             run = running.finish()
-            assert time.monotonic() - began < 800 * LATENCY_MS / 1000 / 2 / 3, "as if nothing had been set"
+            assert time.monotonic() - began < 400 * LATENCY_MS / 1000 / 2 / 3, "as if nothing had been set"
             told = top.finish()
     assert run.code == 3  # the link
     steered = [line for line in run.lines if line["event"] == "steered"]
     assert [(line["what"], line["before"], line["after"]) for line in steered] == [("concurrency", "2", "64")]
     sent = Counter(request.key for request in server.settled()[start:] if request.body)
     assert set(sent.values()) == {1}
-    assert len(sent) == 800
+    assert len(sent) == 400
     assert told.code == 3
-    assert "complete                 800" in told.error
+    assert "complete                 400" in told.error
     assert r"unsupported: \x1b[2J\x0a\xff" in told.error
     assert "concurrency: 2 → 64, by process" in told.error
 
