@@ -7,12 +7,12 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from asyncmirror.audit import gone as look
 from asyncmirror.engine import deleting
+from asyncmirror.engine.mirror import Mirror
 from asyncmirror.errors import AccessDeniedError, ServerFaultError, StoreError, UsageError
 from asyncmirror.events import Deletion, Deletions, Fate
 from asyncmirror.journal import paths
@@ -24,9 +24,6 @@ from asyncmirror.settings import MaxDelete, Remap, Rule, Settings, Symlinks
 from asyncmirror.source import mounts
 from asyncmirror.source.beneath import Beneath
 from tests.engine.house import House, Ran, Sent
-
-if TYPE_CHECKING:
-    from asyncmirror.engine.mirror import Mirror
 
 NAMES = ("a/1", "a/2", "a/b/3", "c", "d/4", "d/5")
 
@@ -503,3 +500,12 @@ async def test_a_stop_waits_for_the_look_to_end(mirrored: House, monkeypatch: py
     assert ran.summary.stopped
     assert ended.is_set()
     assert "pre/c" in mirrored.store.objects
+
+
+async def test_each_run_of_a_mirror_that_stays_open_deletes_for_itself(mirrored: House) -> None:
+    async with Mirror(deletes(mirrored), mirrored.store) as mirror:
+        for name in ("c", "d/4"):
+            (mirrored.root / name).unlink()
+            assert told(Ran([event async for event in mirror.run()])) == keys(name)
+        assert result(Ran([event async for event in mirror.run()])) == Deletions()
+    assert mirrored.bucket() == mirrored.tree()
