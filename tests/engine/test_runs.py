@@ -1,5 +1,6 @@
 """Several runs of one mirror that stays open."""
 
+import gc
 import json
 import os
 import shutil
@@ -11,7 +12,8 @@ import pytest
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.errors import SourceGoneError
 from asyncmirror.model import Outcome
-from tests.engine.house import House, Ran
+from asyncmirror.transfer.buffers import Buffers
+from tests.engine.house import PART, House, Ran
 
 
 def threads() -> list[str]:
@@ -83,6 +85,16 @@ async def test_runs_leave_no_descriptor_and_no_thread_behind(house: House) -> No
             house.write(f"d{n}/f", b"yy")
             await once(mirror)
         assert (len(os.listdir("/proc/self/fd")), threads()) == before
+
+
+async def test_a_run_that_is_over_keeps_no_buffers(house: House) -> None:
+    house.write("large", bytes(3 * PART))
+    async with Mirror(house.settings, house.store) as mirror:
+        async for _ in mirror.run():
+            pass
+        gc.collect()
+        assert [each for each in gc.get_objects() if isinstance(each, Buffers)] == []
+        assert mirror.progress().bytes_sent == 3 * PART
 
 
 async def test_after_a_drain_no_run_begins_anything(house: House, tmp_path: Path) -> None:

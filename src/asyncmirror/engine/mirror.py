@@ -76,7 +76,8 @@ class Mirror:
         self._place: Place | None = None  # which directory the last one had
         self._sent = Sent()
         self._told: set[str] = set()  # what need not be said in every run
-        self._run: Run | None = None  # the last one, or the one going on
+        self._run: Run | None = None  # the one going on
+        self._last = Progress(running=False)  # how the last one ended
         self._failure: AsyncmirrorError | None = None
         self._ending = asyncio.Event()
         self._paused: float | None = None
@@ -187,10 +188,13 @@ class Mirror:
             run.drain()
         notices = [text for text in (*self._notices, *self._reach.store.notices) if text not in self._told]
         self._told.update(notices)
-        async with aclosing(run.events((self._started, *map(Notice, notices)))) as events:
-            async for event in events:
-                yield event
-        self._failure = run.fatal
+        try:
+            async with aclosing(run.events((self._started, *map(Notice, notices)))) as events:
+                async for event in events:
+                    yield event
+            self._failure = run.fatal
+        finally:
+            self._last, self._run = run.progress(), None  # buffers and connections of a run go with it
         self._started = self._started._replace(resumed=True)
 
     def watch(self, schedule: Schedule) -> AsyncGenerator[Event, None]:
@@ -295,7 +299,7 @@ class Mirror:
 
     def progress(self) -> Progress:
         """The gauges now. Between runs they stand as the last one left them."""
-        progress = Progress(running=False, paused=self.paused) if self._run is None else self._run.progress()
+        progress = self._last._replace(paused=self.paused) if self._run is None else self._run.progress()
         return progress._replace(waiting=self.waiting, allowance=allowance(self.tuning))
 
     def _live(self) -> Live:

@@ -57,6 +57,7 @@ class Run:
         self._root = root
         self._journal = journal
         self._before = before
+        self._throttle = store.limited.throttle
         self._tally = Tally()
         self._began = time.monotonic()
         self._seconds = 0.0
@@ -104,6 +105,7 @@ class Run:
         finally:
             self._seconds = time.monotonic() - self._began
             self.over = True
+            self._throttle.unwatch()
             await asyncio.to_thread(self._close)
         yield summary
 

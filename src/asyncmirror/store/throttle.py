@@ -108,6 +108,10 @@ class Throttle:
         elif self.active:
             self._apply(self._allowance.failed(number, self._clock()))
 
+    def unwatch(self) -> None:
+        """Tell nobody any more: whoever was told, and all that belongs to it, is to go."""
+        self.changed = _nobody
+
     def end(self) -> None:
         """Turn away who waits for a slot while less is allowed, or nothing; what is in flight goes on."""
         self.ending = True
