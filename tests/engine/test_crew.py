@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -10,11 +11,12 @@ import pytest
 from asyncmirror.engine.crew import Several, portion, share
 from asyncmirror.engine.frames import Frames
 from asyncmirror.engine.mirror import Mirror
-from asyncmirror.events import Event, Settled, Summary
+from asyncmirror.events import Allowance, Event, Settled, Summary
 from asyncmirror.model import Outcome
 from asyncmirror.settings import Connection, Destination, ObjectOptions, Settings, Tuning
 from asyncmirror.sizes import MIB
 from asyncmirror.testing import S3Server, ServerConfig
+from asyncmirror.timetable import Timetable
 from tests.engine.house import Ran
 
 TUNING = Tuning(loops=2, concurrency=8, part_size=5 * MIB, multipart_threshold=10 * MIB, max_memory=64 * MIB)
@@ -82,6 +84,22 @@ async def test_processes_mirror_a_tree_and_a_second_run_sends_nothing(settings: 
     second = await run(settings)
     assert second.count(Outcome.UNCHANGED) == 301
     assert len(server.requests) == before + 1
+
+
+async def test_a_limit_is_the_runs_however_many_processes_and_is_turned_in_all(settings: Settings, server: S3Server) -> None:
+    (settings.source / "big").unlink()
+    limited = replace(settings.tuning, max_requests_per_second=40)
+    settled: list[float] = []
+    async with Mirror(replace(settings, tuning=limited)) as mirror:
+        async for event in mirror.run():
+            if isinstance(event, Settled):
+                settled.append(time.monotonic())
+                if len(settled) == 40:
+                    mirror.steer(replace(mirror.tuning, max_requests_per_second=0, bwlimit=Timetable.parse("1GiB")))
+                    assert mirror.progress().allowance == Allowance(1 << 30)
+    assert settled[39] - settled[0] >= 0.8
+    assert settled[-1] - settled[39] < 5  # 6.5 at the old rate
+    assert len(server.objects("box")) == 300
 
 
 async def test_processes_import_nothing_from_the_working_directory(
