@@ -5,15 +5,17 @@ import json
 import os
 import shutil
 import threading
+import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.errors import SourceGoneError
+from asyncmirror.events import Event, Settled
 from asyncmirror.model import Outcome
-from asyncmirror.transfer.buffers import Buffers
-from tests.engine.house import PART, House, Ran
+from tests.engine.house import PART, TUNING, House, Ran
 
 
 def threads() -> list[str]:
@@ -90,10 +92,9 @@ async def test_runs_leave_no_descriptor_and_no_thread_behind(house: House) -> No
 async def test_a_run_that_is_over_keeps_no_buffers(house: House) -> None:
     house.write("large", bytes(3 * PART))
     async with Mirror(house.settings, house.store) as mirror:
-        async for _ in mirror.run():
-            pass
+        stages = [weakref.ref(mirror._run._stages) async for _ in mirror.run() if mirror._run is not None]
         gc.collect()
-        assert [each for each in gc.get_objects() if isinstance(each, Buffers)] == []
+        assert stages[0]() is None
         assert mirror.progress().bytes_sent == 3 * PART
 
 
@@ -107,3 +108,41 @@ async def test_after_a_drain_no_run_begins_anything(house: House, tmp_path: Path
     assert ran.summary.stopped
     assert sorted(house.bucket()) == ["pre/a"]
     assert sorted(os.listdir(tmp_path)) == ["journal.sqlite", "journal.sqlite.lock", "tree"]
+
+
+async def test_a_source_that_goes_away_ends_the_run_that_meets_it(house: House) -> None:
+    for n in range(300):
+        house.write(f"d{n:03}/f", b"x" * 100)
+    moved = house.root.with_name("moved")
+
+    def watch(_: Mirror, event: Event) -> None:
+        if isinstance(event, Settled) and house.root.exists() and not moved.exists():
+            house.root.rename(moved)  # as a file system that is unmounted while somebody has it open
+            house.root.mkdir()
+            for n in range(300):
+                moved.joinpath(f"d{n:03}", "f").unlink()
+
+    ran = await house.run(house.options(tuning=replace(TUNING, concurrency=1)), watch=watch)
+    assert ran.summary.exit_code == 4
+    assert "the source is not there: another directory is in its place" in ran.summary.error
+    assert not ran.count(Outcome.FAILED)
+    shutil.rmtree(house.root)
+    moved.rename(house.root)
+    for n in range(300):
+        house.write(f"d{n:03}/f", b"x" * 100)
+    again = await house.run()
+    assert again.summary.exit_code == 0
+    assert house.bucket() == house.tree()
+
+
+async def test_entries_that_vanish_are_no_source_that_is_gone(house: House) -> None:
+    for n in range(300):
+        house.write(f"d{n:03}/f", b"x" * 100)
+
+    def watch(_: Mirror, event: Event) -> None:
+        if isinstance(event, Settled):
+            for n in range(300):
+                house.root.joinpath(f"d{n:03}", "f").unlink(missing_ok=True)
+
+    ran = await house.run(house.options(tuning=replace(TUNING, concurrency=1)), watch=watch)
+    assert (ran.summary.exit_code, ran.summary.error) in ((3, ""), (0, ""))
