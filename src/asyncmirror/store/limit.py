@@ -57,7 +57,6 @@ class LimitedStore:
     Attributes:
         throttle: How many may be under way now.
         requests: Requests begun, each attempt counted; a listing or read counts as one.
-        bytes_sent: Bytes of the bodies of those, each attempt counted.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class LimitedStore:
         keeps_pace: bool = False,
     ) -> None:
         self.requests = 0
-        self.bytes_sent = 0
+        self._bytes = 0
         self._store = store
         allowance = Allowance.auto(slots, START) if auto else Allowance.fixed(slots)
         self._slots = Slots(allowance.limit)
@@ -82,6 +81,11 @@ class LimitedStore:
         self._keeps_pace = keeps_pace
         self.limits = limits or Limits(Tuning())
         self._waits = self._must_wait()
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of the bodies of requests begun, each attempt counted, without those that wait for their turn."""
+        return self._bytes - self.limits.bandwidth.owed - self.limits.bandwidth.given_up
 
     def steer(self, tuning: Tuning) -> None:
         """Go by another tuning from now on."""
@@ -115,7 +119,7 @@ class LimitedStore:
         if self._waits:
             await self._turn(size)
         self.requests = ordinal = self.requests + 1
-        self.bytes_sent += size
+        self._bytes += size
         try:
             async with self._within(size):
                 stored = await self._store.put_object(key, body, checksum, properties)
@@ -138,7 +142,7 @@ class LimitedStore:
         if self._waits:
             await self._turn(size)
         self.requests = ordinal = self.requests + 1
-        self.bytes_sent += size
+        self._bytes += size
         try:
             async with self._within(size):
                 etag = await self._store.upload_part(key, upload_id, number, body, checksum)

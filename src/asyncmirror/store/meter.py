@@ -59,6 +59,7 @@ class Meter:
     Attributes:
         limited: There is a limit, or a timetable of limits; where not, nobody needs to ask.
         slice: What one turn is worth now.
+        given_up: What was wanted and is not any more, by those who say so.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Meter:
     ) -> None:
         self.limited = False
         self.slice = most
+        self.given_up = 0
         self._least = least
         self._most = most
         self._pot = pot or OwnPot()

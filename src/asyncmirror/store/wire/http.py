@@ -151,6 +151,8 @@ class Connection(asyncio.Protocol):
 
     def _end(self) -> None:
         self.closed = True
+        if self._queued_at:
+            self._bandwidth.given_up += self.left
         self._rest = None
         self._waits = False
         self._future = None
