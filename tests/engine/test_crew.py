@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from asyncmirror.engine.crew import Several, portion, share
 from asyncmirror.engine.frames import Frames
 from asyncmirror.engine.mirror import Mirror
+from asyncmirror.engine.several import Several, portion, share
 from asyncmirror.events import Allowance, Event, Settled, Summary
 from asyncmirror.model import Outcome
 from asyncmirror.settings import Connection, Destination, ObjectOptions, Settings, Tuning

@@ -1,36 +1,24 @@
 """The command: which sub-command, and how every error becomes one line and an exit code.
 
-Owns the parser and the last line of defence. Imports nothing heavy: what a sub-command needs is imported when it runs, so that
-``--version`` and ``--help`` answer at once.
+Owns the parser and the last line of defence. What a sub-command does is `cli.start`'s to begin.
 """
 
 import argparse
-import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 import asyncmirror
-from asyncmirror.cli import stderr, stdout
-from asyncmirror.cli.command_options import MIRROR, SILENT
-from asyncmirror.cli.commands import COMMANDS, Options
-from asyncmirror.cli.gather import Gathered, Invocation, add_options, from_environment, gather
+from asyncmirror.cli import stderr
+from asyncmirror.cli.commands import COMMANDS
+from asyncmirror.cli.gather import add_options
+from asyncmirror.cli.start import RUNS, Run
 from asyncmirror.cli.stderr import complain
 from asyncmirror.errors import AsyncmirrorError, UsageError
-from asyncmirror.plan.estimate import Prices
-
-if TYPE_CHECKING:
-    from asyncmirror.http.site import Site
 
 _DESCRIPTION = "Mirrors a file tree into S3-compatible storage, resumes exactly, and proves that all is there."
-_NO_FILE = "there is no asyncmirror.toml here"
-_INIT = "asyncmirror init writes one"
 _BUG = 4
 _INTERRUPTED = 130
-
-
-_Run: TypeAlias = Callable[[argparse.Namespace, Mapping[str, str]], int]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -51,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
         for place in places:
             made.add_argument(place.name, metavar=place.metavar, help=place.help, nargs=place.nargs)
         add_options(made, options)
-        made.set_defaults(run=_RUNS[name], options=options)
+        made.set_defaults(run=RUNS[name], options=options)
     return top
 
 
@@ -59,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (`sys.argv` if None) and give its exit code; docs/exit-codes.md lists them."""
     try:
         arguments = parser().parse_args(argv)
-        command: _Run = arguments.run
+        command: Run = arguments.run
         return command(arguments, os.environ)
     except AsyncmirrorError as error:
         complain(str(error))
@@ -75,237 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         stderr.settle()
 
 
-def _given(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Gathered:
-    """What was given, by flags and by the environment."""
-    options: Options = arguments.options
-    named = (option for group in options.values() for option in group if option not in SILENT)
-    return gather(arguments.given, from_environment(named, environ))
-
-
-def _meant(arguments: argparse.Namespace, environ: Mapping[str, str]) -> "tuple[Gathered, str | None, str | None]":
-    """What was given, with source and destination: those of the mirror file where the command line names no destination."""
-    if arguments.destination is None:
-        from asyncmirror.cli import mirror_file  # noqa: PLC0415  lazily: see above
-
-        return mirror_file.meant(arguments, environ)
-    if stray := [each.origin for each in arguments.given if each.option in MIRROR]:
-        raise UsageError(f"{stray[0]} is for a mirror file, and a destination is given", hint="leave one of them out")
-    return _given(arguments, environ), arguments.source, arguments.destination
-
-
-def _of_journal(arguments: argparse.Namespace, environ: Mapping[str, str]) -> "tuple[Gathered, str | None, str | None]":
-    """As `_meant`, of a command that needs nothing but the journal: where one is named, a mirror file says nothing to it."""
-    if arguments.source is None and any(each.option.name == "journal" for each in arguments.given):
-        return _given(arguments, environ), None, None
-    return _meant(arguments, environ)
-
-
-def _asked(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Invocation, Gathered]:
-    """The settings of a command that mirrors, how it is told, and what was given."""
-    gathered, source, destination = _meant(arguments, environ)
-    if source is None or destination is None:
-        raise UsageError(f"SOURCE and s3://BUCKET[/PREFIX] must be given: {_NO_FILE}", hint=_INIT)
-    filed = arguments.destination is None
-    reread = (lambda: _asked(arguments, environ)[0].settings) if filed else None
-    settings, prices = gathered.settings(source, destination), Prices(**gathered.sections.get("plan", {}))
-    return Invocation(settings, gathered.output(), prices=prices, reread=reread), gathered
-
-
-def _sync(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    asked, gathered = _asked(arguments, environ)
-    asked = replace(asked, watch=gathered.sections.get("watch", {}).get("schedule"))
-    if asked.watch and (asked.settings.dry_run or "batches" in gathered.sections):
-        other = "--dry-run" if asked.settings.dry_run else "--batches"
-        raise UsageError(f"--watch and {other} can't be had together", hint="leave one of them out")
-    with _ready(asked, environ) as ready:
-        if "batches" not in gathered.sections:
-            return ready.mirror(asked)
-
-        from asyncmirror.cli import batches  # noqa: PLC0415  lazily: see above
-
-        return batches.run(gathered, asked, ready.mirror, ready.site)
-
-
-def _retry(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    asked, _ = _asked(arguments, environ)
-    asked = replace(asked, settings=replace(asked.settings, retry_failed=True, only_failed=True))
-    with _ready(asked, environ) as ready:
-        return ready.mirror(asked)
-
-
-def _adopt(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    asked, _ = _asked(arguments, environ)
-    asked = replace(asked, settings=replace(asked.settings, adopt=True, send=False, probe=False))
-    with _ready(asked, environ) as ready:
-        return ready.mirror(asked)
-
-
-def _init(arguments: argparse.Namespace, _environ: Mapping[str, str]) -> int:
-    from asyncmirror.cli import mirror_file  # noqa: PLC0415  lazily: see above
-
-    return mirror_file.init(arguments.file or "asyncmirror.toml")
-
-
-class _Ready(NamedTuple):
-    """What runs a sync, and the page that tells of it."""
-
-    mirror: Callable[[Invocation], int]
-    site: "Site | None"
-
-
-@contextlib.contextmanager
-def _ready(invocation: Invocation, environ: Mapping[str, str]) -> Iterator[_Ready]:
-    """What runs such a sync, prepared for it; where a page is asked for, it is served until the block ends."""
-    output = invocation.output
-    if output.json:
-        stdout.need()
-
-    from asyncmirror.cli import log_file, logs, screen, sync, taps  # noqa: PLC0415  lazily: see above
-    from asyncmirror.engine.mirror import Mirror  # noqa: PLC0415
-
-    redact = logs.Redactor(environ, output.notify)
-    file = log_file.choose(output, invocation.settings.source, redact)
-    logs.configure(output.log_level, redact, file)
-    with contextlib.ExitStack() as stack:
-        site = None
-        if output.http is not None:
-            from asyncmirror.cli import page  # noqa: PLC0415  lazily: see above
-
-            site = stack.enter_context(page.serving(output.http, output, environ))
-
-        def mirror(each: Invocation) -> int:
-            return sync.run(each, screen.choose(each.output, environ), Mirror, taps.choose(each, environ, file, site))
-
-        yield _Ready(mirror, site)
-
-
-def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered, source, destination = _of_journal(arguments, environ)
-    stdout.need()
-
-    from asyncmirror.cli import logs, status  # noqa: PLC0415  lazily: see above
-
-    logs.configure(gathered.output().log_level, logs.Redactor(environ))
-    return status.run(gathered, source, destination)
-
-
-def _ctl(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from asyncmirror.cli import ctl, logs  # noqa: PLC0415  lazily: see above
-
-    order = ctl.place(arguments)
-    gathered, source, destination = _of_journal(arguments, environ)
-    stdout.need()
-    logs.configure(gathered.output().log_level, logs.Redactor(environ))
-    return ctl.run(order, gathered, source, destination)
-
-
-def _top(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered, source, destination = _of_journal(arguments, environ)
-
-    from asyncmirror.cli import logs, running, screen, top  # noqa: PLC0415  lazily: see above
-
-    output = gathered.output()
-    logs.configure(output.log_level, logs.Redactor(environ))
-    return top.run(running.find(gathered, source, destination), screen.choose(output, environ))
-
-
-def _located(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Gathered, str | None, str]:
-    """What was given, with source and destination, of a command that can do without the source."""
-    gathered, source, destination = _meant(arguments, environ)
-    if destination is None:
-        raise UsageError(f"s3://BUCKET[/PREFIX] must be given: {_NO_FILE}", hint=_INIT)
-    if arguments.destination is None and source is not None and not os.path.isdir(source):
-        source = None  # neither the root nor an alias is there: the journal tells what it was of
-    return gathered, source, destination
-
-
-def _plan(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered, source, destination = _meant(arguments, environ)
-    if source is None or destination is None:
-        raise UsageError(f"SOURCE and s3://BUCKET[/PREFIX] must be given: {_NO_FILE}", hint=_INIT)
-    stdout.need()
-
-    from asyncmirror.cli import forecast, logs  # noqa: PLC0415  lazily: see above
-
-    logs.configure(gathered.output().log_level, logs.Redactor(environ))
-    return forecast.run(gathered, source, destination)
-
-
-def _doctor(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from asyncmirror.cli import doctor, logs, mirror_file  # noqa: PLC0415  lazily: see above
-
-    gathered, places = mirror_file.places(arguments, environ)
-    stdout.need()
-    redact = logs.Redactor(environ)
-    logs.configure(gathered.output().log_level, redact)
-    return doctor.run(gathered, places, redact)
-
-
-def _verify(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered, source, destination = _located(arguments, environ)
-    stdout.need()
-
-    from asyncmirror.cli import logs, meter, verify  # noqa: PLC0415  lazily: see above
-
-    output = gathered.output()
-    logs.configure(output.log_level, logs.Redactor(environ))
-    return verify.run(verify.asked(gathered, destination, source), output, meter.choose(output, environ))
-
-
-def _find(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from asyncmirror.cli import mirror_file, release  # noqa: PLC0415  lazily: see above
-
-    gathered, tree = mirror_file.tree(arguments, environ, arguments.root)
-    return release.find(gathered, tree)
-
-
-def _batch(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from asyncmirror.cli import mirror_file, release  # noqa: PLC0415  lazily: see above
-
-    gathered, tree = mirror_file.tree(arguments, environ, arguments.tree)
-    return release.batch(gathered, tree)
-
-
-def _history(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered, source, destination = _meant(arguments, environ)
-    stdout.need()
-
-    from asyncmirror.cli import history, logs  # noqa: PLC0415  lazily: see above
-
-    logs.configure(gathered.output().log_level, logs.Redactor(environ))
-    return history.run(gathered, source, destination)
-
-
-def _problems(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered, source, destination = _meant(arguments, environ)
-    stdout.need()
-
-    from asyncmirror.cli import logs, problems  # noqa: PLC0415  lazily: see above
-
-    logs.configure(gathered.output().log_level, logs.Redactor(environ))
-    return problems.run(gathered, source, destination)
-
-
-def _gc(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered, source, destination = _located(arguments, environ)
-    stdout.need()
-
-    from asyncmirror.cli import collect, logs  # noqa: PLC0415  lazily: see above
-
-    output = gathered.output()
-    logs.configure(output.log_level, logs.Redactor(environ))
-    return collect.run(collect.asked(gathered, destination, source), output)
-
-
-def _export(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered, source, destination = _of_journal(arguments, environ)
-
-    from asyncmirror.cli import export, logs  # noqa: PLC0415  lazily: see above
-
-    logs.configure(gathered.output().log_level, logs.Redactor(environ))
-    return export.run(gathered, source, destination)
-
-
 def _bug(error: Exception, environ: Mapping[str, str]) -> None:
     import logging  # noqa: PLC0415  lazily: see above
 
@@ -319,24 +76,3 @@ def _bug(error: Exception, environ: Mapping[str, str]) -> None:
         cause = cause.exceptions[0]
     what = f"with {report}" if report else "with what --log-level debug says"
     complain(f"internal error: {type(cause).__name__}: {cause} (please report it, {what})")
-
-
-_RUNS: Mapping[str, _Run] = {
-    "sync": _sync,
-    "plan": _plan,
-    "status": _status,
-    "ctl": _ctl,
-    "top": _top,
-    "doctor": _doctor,
-    "verify": _verify,
-    "adopt": _adopt,
-    "history": _history,
-    "problems": _problems,
-    "retry-failed": _retry,
-    "gc": _gc,
-    "export": _export,
-    "find": _find,
-    "batch": _batch,
-    "init": _init,
-}
-"""What each of `COMMANDS` does."""

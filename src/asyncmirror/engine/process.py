@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import uvloop
 
+from asyncmirror.engine.crew import SLOWEST
 from asyncmirror.engine.descriptors import allow
 from asyncmirror.engine.frames import (
     Begin,
@@ -52,7 +53,6 @@ _GATHER = 0.005
 _MOST = 64
 _LOOK = 0.5
 """Seconds between two tellings of what is going on."""
-_SLOWEST = 5
 _GARBAGE = 50_000  # as in `cli.sync`
 
 
@@ -180,7 +180,7 @@ class _Process:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(_LOOK)
-            self._frames.send(Gauges(self._uploader.active(_SLOWEST), self._store.limited.throttle.flight))
+            self._frames.send(Gauges(self._uploader.active(SLOWEST), self._store.limited.throttle.flight))
 
 
 async def _main(descriptor: int) -> None:

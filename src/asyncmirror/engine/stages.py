@@ -16,13 +16,14 @@ from dataclasses import replace
 from asyncmirror.engine import mounts, orphans
 from asyncmirror.engine.adopting import adopting
 from asyncmirror.engine.channel import Channel
-from asyncmirror.engine.crew import Alone, Crew, several
+from asyncmirror.engine.crew import Alone, Crew
 from asyncmirror.engine.deleting import Deleting
 from asyncmirror.engine.forecast import Forecast, Outlook
 from asyncmirror.engine.pardon import pardon
 from asyncmirror.engine.planner import Plan, Planner
 from asyncmirror.engine.probing import Probing
 from asyncmirror.engine.recorder import Recorder
+from asyncmirror.engine.several import several
 from asyncmirror.engine.workers import Workers
 from asyncmirror.errors import AsyncmirrorError, BucketError, SecretError, first
 from asyncmirror.events import Deletions, Event, Progress, Settled
