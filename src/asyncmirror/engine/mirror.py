@@ -26,12 +26,12 @@ from asyncmirror.engine.journals import belongs, default_journal, on_network
 from asyncmirror.engine.probing import Probing
 from asyncmirror.engine.reach import Reach
 from asyncmirror.engine.revisit import Revisit, Unsettled
-from asyncmirror.engine.root import Place, Root, open_root, recognize
+from asyncmirror.engine.root import Place, Root, first_look, open_again, open_root
 from asyncmirror.engine.run import Run, Sent
 from asyncmirror.engine.status import Live
 from asyncmirror.engine.steering import KNOBS, permit
 from asyncmirror.engine.watch import watch
-from asyncmirror.errors import AsyncmirrorError, CredentialsError, SourceGoneError, UntrustedError, UsageError
+from asyncmirror.errors import AsyncmirrorError, CredentialsError, UntrustedError
 from asyncmirror.events import Event, Notice, Progress, Started, Waiting
 from asyncmirror.journal import queries
 from asyncmirror.journal.changes import Remember
@@ -103,7 +103,7 @@ class Mirror:
             self._journal = await asyncio.to_thread(self._open_journal, path, of)
             resources.callback(self._journal.close)
             await self._agree(path)
-            self._notices = tuple(filter(None, (cut, on_network(path), await self._first_look(self._root))))
+            self._notices = tuple(filter(None, (cut, on_network(path), await first_look(self._root, self._journal))))
             await resources.enter_async_context(answering(self.control, self._journal, self._live))
             resources.push_async_callback(self._reach.close)
             await self._reach.open(settings)
@@ -128,15 +128,6 @@ class Mirror:
         if self._root is not None:
             self._root.beneath.close()
             self._root = None
-
-    async def _first_look(self, root: Root) -> str:
-        """What to tell of a source in which nothing is as it was; nobody knows yet what it should be."""
-        try:
-            self._place = await recognize(root, self._journal, None)
-        except SourceGoneError as error:
-            self._place = root.place
-            return str(error)
-        return ""
 
     async def _agree(self, path: Path) -> None:
         """See that what is in the bucket keeps its keys, and put on record what goes where."""
@@ -207,8 +198,9 @@ class Mirror:
         Raises:
             AsyncmirrorError: It can't be had, or used.
         """
-        await self._journal_again()
-        root = await self._root_again()
+        if self._journal.broken:
+            await asyncio.wrap_future(self._journal.mend())
+        root = await open_again(self._settings, self._journal, self._place)
         try:
             if isinstance(self._failure, _RENEWED):
                 await self._reach.open(self._settings, paused=self.paused)
@@ -219,22 +211,6 @@ class Mirror:
             root.beneath.close()
             raise
         self._root = root
-
-    async def _journal_again(self) -> None:
-        if self._journal.broken:
-            await asyncio.wrap_future(self._journal.mend())
-
-    async def _root_again(self) -> Root:
-        try:
-            root = await open_root(self._settings)
-        except UsageError as error:  # it was there when the mirror was opened
-            raise SourceGoneError(error.message, hint=error.hint) from error
-        try:
-            await recognize(root, self._journal, self._place)
-        except BaseException:
-            root.beneath.close()
-            raise
-        return root
 
     @property
     def tuning(self) -> Tuning:

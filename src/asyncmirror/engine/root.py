@@ -87,8 +87,40 @@ async def open_root(settings: Settings) -> Root:
         raise
 
 
-async def recognize(root: Root, journal: Journal, last: Place | None) -> Place:
-    """See that the root is what was mirrored before; gives which directory it is.
+async def open_again(settings: Settings, journal: Journal, last: Place | None) -> Root:
+    """Open the source once more, for another run of the same process.
+
+    Args:
+        settings: Where it is.
+        journal: Tells what was found in it before.
+        last: Which directory it was in the last run.
+
+    Raises:
+        SourceGoneError: It is not there, or what is there is not what was mirrored before.
+    """
+    try:
+        root = await open_root(settings)
+    except UsageError as error:  # it was there when the process began
+        raise SourceGoneError(error.message, hint=error.hint) from error
+    try:
+        await recognize(root, journal, last)
+    except BaseException:
+        root.beneath.close()
+        raise
+    return root
+
+
+async def first_look(root: Root, journal: Journal) -> str:
+    """What to tell of a source in which nothing is as it was: nobody knows yet what it should be. Else nothing."""
+    try:
+        await recognize(root, journal, None)
+    except SourceGoneError as error:
+        return str(error)
+    return ""
+
+
+async def recognize(root: Root, journal: Journal, last: Place | None) -> None:
+    """See that the root is what was mirrored before.
 
     Args:
         root: As it was opened.
@@ -98,13 +130,11 @@ async def recognize(root: Root, journal: Journal, last: Place | None) -> Place:
     Raises:
         SourceGoneError: It is empty or another one, and nothing that is on record is there.
     """
-    place = root.place
-    if place == last:
-        return place
+    if root.place == last:
+        return
     known = await asyncio.wrap_future(journal.ask(_known))
     if known and not await asyncio.to_thread(_any_there, root.beneath, known):
         raise _gone(root.path, "nothing of what was mirrored from there is in it")
-    return place
 
 
 def _gone(path: Path, what: str) -> SourceGoneError:
