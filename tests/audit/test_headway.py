@@ -1,6 +1,7 @@
 """Looks that read, stopped and gone on with: what is read again, and what must not be passed over."""
 
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import AsyncIterator
@@ -181,6 +182,48 @@ async def test_checksum_files_are_gone_on_with(house: House, reads: Reads, monke
     assert [finding.path for finding in done.findings.values()] == [b"d0/file-00"]
     assert done.report.exit_code == 3
     assert reads.keys == []
+
+
+async def test_what_was_read_of_another_source_is_read_of_this_one(house: House, reads: Reads, tmp_path: Path) -> None:
+    first = await reads.stopped(house, 12)
+    copy = tmp_path / "copy"
+    shutil.copytree(house.root, copy)
+    for name in first:
+        (copy / name).write_bytes(b"something else")
+    done, read = await reads.whole(house, source=copy)
+    assert read == set(FILES)
+    assert done.report.exit_code == 3
+
+
+@pytest.mark.parametrize("how", ["sent again", "deleted"])
+async def test_a_checksum_file_is_read_again_where_a_run_has_changed_what_stands_with_it(
+    house: House, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    for number in range(3):
+        names = sorted(path.name for path in (house.root / f"d{number}").iterdir())
+        seal(house, f"d{number}/sums-{number}.sha256sum", *names)
+    await house.run()
+    check, failing = Sidecars.check, [True]
+
+    def fail_at_the_last(sidecars: Sidecars, kept: Kept) -> AsyncIterator[Finding]:
+        if kept.parent == b"d2" and failing.pop():
+            raise BucketError("the network is gone")
+        return check(sidecars, kept)
+
+    monkeypatch.setattr(headway, "_SAVE", 0.0)
+    monkeypatch.setattr(verify, "PAGE", PAGE)
+    monkeypatch.setattr(Sidecars, "check", fail_at_the_last)
+    with pytest.raises(BucketError):
+        await passed(house, sidecars=True)
+    if how == "deleted":
+        (house.root / "d0/file-00").unlink()
+    else:
+        house.write("d0/file-00", b"not what was sealed")
+    await house.run(house.options(delete=True))
+    failing.append(False)
+    done = await passed(house, sidecars=True)
+    assert b"d0/file-00" in [finding.path for finding in done.findings.values()]
+    assert done.report.exit_code == 3
 
 
 async def test_the_last_looks_are_on_record(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

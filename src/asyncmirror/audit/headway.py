@@ -5,12 +5,15 @@ done in any; what is on record is the key up to which nothing is left. What agre
 that reads nothing but the listing has nothing to go on with: only its end is noted. The rows are `journal.looks`'.
 """
 
+import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
-from asyncmirror.journal import looks
+from asyncmirror.audit.sidecars import is_sidecar
+from asyncmirror.journal import looks, queries
 from asyncmirror.journal.looks import Look
 from asyncmirror.journal.ordered import Kept
 from asyncmirror.settings import Verification
@@ -32,7 +35,7 @@ class Headway:
         self.began = time.time()
         self.earlier = 0
         self._ask = ask
-        self._restart = asked.restart
+        self._asked = asked
         self._kind = " ".join(name for name in ("deep", "download", "sidecars") if getattr(asked, name))
         self._look = Look(0, self.began, "")
         self._behind = ""
@@ -46,15 +49,23 @@ class Headway:
         return bool(self._kind)
 
     async def begin(self) -> None:
-        """Go on where one of this kind was stopped, or begin one.
+        """Go on where one of this kind, at the same source, was stopped, or begin one.
 
         Raises:
             JournalError: The journal failed; so do the others.
         """
         if self.reads:
-            since = self.began - (0 if self._restart else _AGE)
-            self._look = await self._ask(looks.begin, self._kind, self.began, since)
+            since = self.began - (0 if self._asked.restart else _AGE)
+            self._look = await self._ask(looks.begin, self._kind, await self._source(), self.began, since)
             self.began, self._behind = self._look.began, self._look.behind
+
+    async def _source(self) -> str:
+        """The source that is read, as the journal names sources; none where only the bucket is."""
+        if not (self._asked.deep or self._asked.sidecars):
+            return ""
+        if self._asked.source is None:
+            return str((await self._ask(queries.meta)).get("source", ""))
+        return _shown(self._asked.source)
 
     def announce(self, rows: Iterable[Kept]) -> None:
         """These are going to be looked at next."""
@@ -66,6 +77,10 @@ class Headway:
         if not rows or rows[0].key > self._look.behind:
             return frozenset()
         found: frozenset[str] = await self._ask(looks.read_before, self._look, rows)
+        if self._asked.sidecars:  # what one says is true of all that it stands with
+            for row in rows:
+                if row.key in found and is_sidecar(row) and await self._ask(looks.stirred, row.parent):
+                    found -= {row.key}
         return found
 
     async def amiss(self, kept: Kept) -> None:
@@ -98,3 +113,8 @@ class Headway:
             await self._ask(looks.end, self._look, time.time(), exit_code)
         else:
             await self._ask(looks.record, self.began, time.time(), exit_code)
+
+
+def _shown(source: Path) -> str:
+    """A source as the journal names it."""
+    return os.fsencode(os.path.realpath(source)).decode("utf-8", "backslashreplace")

@@ -2,8 +2,8 @@
 
 Owns the tables `look` and `unread`. A look that reads bytes may take days; so it notes the key up to which everything has been
 read and agreed with what is on record. `unread` are the objects before that key that must be read all the same: what did not
-agree, and, noted by a trigger that stands while a look is unfinished, what a run has recorded since. One look is unfinished at
-a time; another kind takes its place. Knows nothing of what a look finds.
+agree, and, noted by triggers that stand while a look is unfinished, what a run has recorded or forgotten since. One look is
+unfinished at a time; another kind, or one at another source, takes its place. Knows nothing of what a look finds.
 """
 
 import sqlite3
@@ -30,7 +30,18 @@ _ON_UPDATE = """
 CREATE TRIGGER IF NOT EXISTS unread_update AFTER UPDATE ON object
 BEGIN INSERT OR IGNORE INTO unread VALUES (new.directory, new.name); END
 """
-_UNMARKS = ("DROP TRIGGER IF EXISTS unread_insert", "DROP TRIGGER IF EXISTS unread_update", "DELETE FROM unread")
+_ON_DELETE = """
+CREATE TRIGGER IF NOT EXISTS unread_delete AFTER DELETE ON object
+BEGIN INSERT OR IGNORE INTO unread VALUES (old.directory, old.name); END
+"""
+_MARKS = (_ON_INSERT, _ON_UPDATE, _ON_DELETE)
+_UNMARKS = (*(f"DROP TRIGGER IF EXISTS unread_{each}" for each in ("insert", "update", "delete")), "DELETE FROM unread")
+_OF = "look-of"
+"""In `meta`: the source that the unfinished look reads."""
+_STIRRED = """
+SELECT 1 FROM unread JOIN directory d ON d.id = unread.directory
+WHERE d.path = :at OR :at = x'' OR d.path > :first AND d.path < :behind LIMIT 1
+"""
 _KEPT = 100
 """Looks that are remembered."""
 
@@ -52,17 +63,20 @@ class Ended(NamedTuple):
     exit_code: int
 
 
-def begin(connection: sqlite3.Connection, kind: str, now: float, since: float) -> Look:
-    """The unfinished look of this kind, if it began after `since`; else a new one, and what is unfinished is forgotten."""
+def begin(connection: sqlite3.Connection, kind: str, source: str, now: float, since: float) -> Look:
+    """The unfinished look of this kind and source that began after `since`; else a new one: what is unfinished is forgotten."""
     _prepare(connection)
     row = connection.execute(
-        "SELECT id, began, behind FROM look WHERE ended IS NULL AND kind = ? AND began > ?", (kind, since)
+        "SELECT id, began, behind FROM look WHERE ended IS NULL AND kind = ? AND began > ?"
+        " AND EXISTS (SELECT 1 FROM meta WHERE key = ? AND value = ?)",
+        (kind, since, _OF, source),
     ).fetchone()
     if row is not None:
         return Look(*row)
     connection.execute("BEGIN IMMEDIATE")
-    for statement in ("DELETE FROM look WHERE ended IS NULL", *_UNMARKS, _ON_INSERT, _ON_UPDATE):
+    for statement in ("DELETE FROM look WHERE ended IS NULL", *_UNMARKS, *_MARKS):
         connection.execute(statement)
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_OF, source))
     made = connection.execute("INSERT INTO look VALUES (NULL, ?, ?, NULL, '', NULL)", (kind, now)).lastrowid
     connection.execute("COMMIT")
     assert made is not None
@@ -93,6 +107,12 @@ def read_before(connection: sqlite3.Connection, look: Look, rows: Iterable[Kept]
         for row in rows
         if row.key <= look.behind and connection.execute(unread, (row.directory, row.name)).fetchone() is None
     )
+
+
+def stirred(connection: sqlite3.Connection, directory: bytes) -> bool:
+    """Whether anything in a directory, or below it, has to be read again, or is on record no more."""
+    bounds = {"at": directory, "first": directory + b"/", "behind": directory + b"0"}  # the character behind the slash
+    return connection.execute(_STIRRED, bounds).fetchone() is not None
 
 
 def end(connection: sqlite3.Connection, look: Look, now: float, exit_code: int) -> None:
