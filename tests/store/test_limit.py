@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from asyncmirror import checksum as checksums
-from asyncmirror.errors import ConnectionFaultError, ServerFaultError
+from asyncmirror.errors import ConnectionFaultError, ServerFaultError, ThrottledError
 from asyncmirror.model import Algorithm, Body, Checksum, Properties, RemoteObject, Stored
 from asyncmirror.settings import Tuning
 from asyncmirror.store.limit import LimitedStore
@@ -222,6 +222,20 @@ async def test_nothing_begins_while_it_is_paused_though_its_turn_has_come() -> N
     assert limited.requests == begun < 4
     limited.resume()
     await asyncio.wait_for(asyncio.gather(*waiting), 2)
+
+
+async def test_ended_while_it_is_paused_who_has_a_slot_and_waits_for_its_turn_is_turned_away() -> None:
+    limited = LimitedStore(MemoryStore(), 2, 60.0, limits=Limits(Tuning(max_requests_per_second=0.01)))
+    await limited.head_object("key")
+    waiting = [asyncio.create_task(limited.head_object("key")) for _ in range(4)]
+    await settle()
+    limited.pause()
+    limited.end()
+    found = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 2)
+    assert [type(each) for each in found] == [ThrottledError] * 4
+    assert (limited.requests, limited.in_flight) == (1, 0)
+    with pytest.raises(ThrottledError):
+        _ = [each async for each in limited.list_objects("")]
 
 
 async def test_a_body_of_a_store_without_a_pace_of_its_own_waits_until_it_may_go_whole() -> None:

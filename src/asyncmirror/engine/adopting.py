@@ -88,7 +88,7 @@ class Adopters:
         """See `Crew.drain`."""
         self._adopter.draining = True
         self._listing.cancel()
-        self._limited.throttle.end()
+        self._limited.end()
 
     def slowest(self) -> tuple[Transfer, ...]:
         """See `Crew.slowest`."""

@@ -109,7 +109,7 @@ class Alone:
     def drain(self) -> None:
         """See `Crew.drain`."""
         self._uploader.draining = True
-        self._limited.throttle.end()
+        self._limited.end()
 
     def slowest(self) -> tuple[Transfer, ...]:
         """See `Crew.slowest`."""

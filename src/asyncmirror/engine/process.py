@@ -156,7 +156,7 @@ class _Process:
                         self._telling.committed(number)
                     case Drain():
                         self._uploader.draining = True
-                        self._store.limited.throttle.end()
+                        self._store.limited.end()
                     case Steer(tuning=tuning):
                         allow(tuning)  # the run has seen that it may be
                         self._store.limited.steer(tuning)

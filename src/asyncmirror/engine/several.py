@@ -177,7 +177,7 @@ class Several:
 
     def drain(self) -> None:
         """See `Crew.drain`."""
-        self._limited.throttle.end()
+        self._limited.end()
         for member in self._members:
             member.frames.send(Drain())
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import ParamSpec, TypeVar
 
-from asyncmirror.errors import ConnectionFaultError, StoreError
+from asyncmirror.errors import ConnectionFaultError, StoreError, ThrottledError
 from asyncmirror.model import (
     Algorithm,
     Body,
@@ -110,6 +110,12 @@ class LimitedStore:
         """Go on after `pause`."""
         self.throttle.resume()
         self.limits.requests.hold(held=False)
+
+    def end(self) -> None:
+        """Turn away who waits while less is allowed than was asked for, or nothing; what is in flight goes on."""
+        self.throttle.end()
+        if self._slots.paused:
+            self.limits.requests.refuse(lambda: ThrottledError("the run ended while it was paused"))
 
     async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
         """See `port.Bodies.put_object`."""

@@ -46,6 +46,11 @@ class _Turn:
     def granted(self, amount: int) -> None:
         self.may_go.set_result(amount)
 
+    def refused(self, error: Exception) -> None:
+        """It is turned away."""
+        if not self.may_go.done():
+            self.may_go.set_exception(error)
+
 
 class Meter:
     """At most so much a second. Belongs to one event loop.
@@ -76,6 +81,7 @@ class Meter:
         self._rate: float | None = None
         self._look_at = 0.0
         self._held = False
+        self._refusal: Callable[[], Exception] | None = None
         self._waiting: deque[Waiter] = deque()
         self._serving = False
         self._timer: asyncio.Handle | None = None
@@ -95,6 +101,13 @@ class Meter:
         self._held = held
         self._serve()
 
+    def refuse(self, error: Callable[[], Exception]) -> None:
+        """Let no task wait for its turn any longer: each gets an error instead, and whoever comes later, too."""
+        self._refusal = error
+        for waiter in self._waiting:
+            if isinstance(waiter, _Turn):
+                waiter.refused(error())
+
     @property
     def owed(self) -> int:
         """What is wanted by those who wait."""
@@ -111,8 +124,14 @@ class Meter:
             self._timer = asyncio.get_running_loop().call_soon(self._serve)
 
     async def turn(self, amount: int = 1) -> None:
-        """Wait until an amount may go, however many turns it takes."""
+        """Wait until an amount may go, however many turns it takes.
+
+        Raises:
+            Exception: What `refuse` gives.
+        """
         while amount > 0:
+            if self._refusal is not None:
+                raise self._refusal()
             piece = min(amount, self.slice)
             if not self.take(piece):
                 turn = _Turn(piece)
