@@ -14,7 +14,7 @@ from asyncmirror.audit import gone as look
 from asyncmirror.engine import deleting
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.errors import AccessDeniedError, ServerFaultError, StoreError, UsageError
-from asyncmirror.events import Deletion, Deletions, Fate
+from asyncmirror.events import Deletion, Deletions, Fate, Notice
 from asyncmirror.journal import paths
 from asyncmirror.journal.changes import Condemn
 from asyncmirror.journal.paths import Table
@@ -209,15 +209,104 @@ async def test_a_file_system_that_is_away_below_the_source_is_no_deletion(
     assert told(await mirrored.run(deletes(mirrored))) == keys("d/4", "d/5")
 
 
-async def test_a_mount_point_that_has_files_of_its_own_by_now_is_a_directory(
+@pytest.fixture
+def mount(house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+    """Says what is mounted in the source from now on."""
+    monkeypatch.setattr(mounts, "TABLE", tmp_path / "mountinfo")
+
+    def mounted(*where: str) -> None:
+        lines = [b"36 20 98:0 / " + os.fsencode(house.root / each) + b" rw - ext4 /dev/sdb rw\n" for each in where]
+        mounts.TABLE.write_bytes(b"".join(lines))
+
+    mounted()
+    return mounted
+
+
+async def test_a_mount_point_that_has_its_files_without_it_is_a_directory(mirrored: House, mount: Callable[..., None]) -> None:
+    mount("a")
+    await mirrored.run()
+    mount()
+    (mirrored.root / "a/1").unlink()
+    assert told(await mirrored.run(deletes(mirrored))) == keys("a/1")
+
+
+@pytest.mark.parametrize("where", ["d", ""], ids=["below", "the source itself"])
+async def test_what_lies_in_the_directory_of_a_mount_that_is_away_does_not_stand_for_it(
+    mirrored: House, mount: Callable[..., None], where: str
+) -> None:
+    mount(where)
+    await mirrored.run()
+    mount()
+    for path in (mirrored.root / where).iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    mirrored.write(f"{where}/stray.log".removeprefix("/"), b"written while nothing was mounted")
+    for _ in range(2):  # the second time it is on record
+        ran = await mirrored.run(deletes(mirrored))
+        assert told(ran) == {}
+        assert result(ran).refusal.startswith(f"nothing is mounted at '{where or '.'}', as it was before")
+
+
+async def test_a_mount_within_one_that_was_away_is_still_known(
+    mirrored: House, mount: Callable[..., None], tmp_path: Path
+) -> None:
+    mount("a", "a/b")
+    await mirrored.run()
+    mount()
+    (mirrored.root / "a").rename(tmp_path / "away")
+    (mirrored.root / "a").mkdir()
+    await mirrored.run()
+    (mirrored.root / "a").rmdir()
+    (tmp_path / "away").rename(mirrored.root / "a")
+    (mirrored.root / "a/b/3").unlink()
+    mount("a")
+    ran = await mirrored.run(deletes(mirrored))
+    assert told(ran) == {}
+    assert result(ran).refusal.startswith("nothing is mounted at 'a/b'")
+
+
+async def test_a_file_system_that_goes_away_while_it_is_looked_at_is_no_deletion(
+    mirrored: House, mount: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mount("d")
+    run = look.Look.run
+
+    def unmounted(gone: look.Look, stopped: Callable[[], bool]) -> None:
+        for name in ("d/4", "d/5"):
+            (mirrored.root / name).unlink()
+        mount()
+        run(gone, stopped)
+
+    monkeypatch.setattr(look.Look, "run", unmounted)
+    ran = await mirrored.run(deletes(mirrored))
+    assert told(ran) == {}
+    assert result(ran).refusal.startswith("nothing is mounted at 'd'")
+
+
+async def test_a_source_that_another_directory_has_replaced_meanwhile_loses_nothing(
     mirrored: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(mounts, "TABLE", tmp_path / "mountinfo")
-    mounts.TABLE.write_bytes(b"36 20 98:0 / " + os.fsencode(mirrored.root) + b"/d rw - ext4 /dev/sdb rw\n")
-    await mirrored.run()
-    mounts.TABLE.write_bytes(b"")
-    (mirrored.root / "d/4").unlink()
-    assert told(await mirrored.run(deletes(mirrored))) == keys("d/4")
+    run = look.Look.run
+
+    def replaced(gone: look.Look, stopped: Callable[[], bool]) -> None:
+        shutil.copytree(mirrored.root, tmp_path / "new")
+        mirrored.root.rename(tmp_path / "old")
+        (tmp_path / "new").rename(mirrored.root)
+        (tmp_path / "old/d/4").unlink()
+        run(gone, stopped)
+
+    monkeypatch.setattr(look.Look, "run", replaced)
+    ran = await mirrored.run(deletes(mirrored))
+    assert told(ran) == {}
+    assert "another directory is in its place" in result(ran).refusal
+
+
+@pytest.mark.parametrize("symlinks", [Symlinks.RECORD, Symlinks.FOLLOW])
+async def test_links_that_are_mirrored_are_not_told_of_as_gone(house: House, symlinks: Symlinks) -> None:
+    house.write("file", b"x")
+    (house.root / "link").symlink_to("file")
+    await house.run(house.options(symlinks=symlinks))
+    ran = await house.run(deletes(house, symlinks=symlinks))
+    assert [event.text for event in ran.events if isinstance(event, Notice) and "stay" in event.text] == []
 
 
 async def test_a_file_that_was_renamed_goes_even_if_it_was_the_only_one(house: House) -> None:
@@ -442,6 +531,16 @@ class TestUnknown:
         ran = await house.run(deletes(house, remaps=remaps, delete_unknown=True))
         assert told(ran) == keys("to/g", "from/g")
         assert house.store.objects.keys() == {"pre/to/f"}
+
+    async def test_what_no_release_leads_to_stays(self, house: House) -> None:
+        for name in ("dr1/file", "dr1/raw/x"):
+            house.write(name, b"x")
+        within, remaps = ("dr1",), (Remap("dr1/raw", "raw"),)
+        await house.run(house.options(within=within, remaps=remaps))
+        other = house.store.objects["pre/dr1/file"]
+        house.store.objects.update({f"pre/{name}": other for name in ("dr1/raw/y", "raw/z/y", "edr/y", "dr1/y")})
+        ran = await house.run(deletes(house, within=within, remaps=remaps, delete_unknown=True))
+        assert told(ran) == keys("dr1/y")
 
     async def test_a_dry_run_tells_of_them(self, littered: House) -> None:
         ran = await littered.run(deletes(littered, delete_unknown=True, dry_run=True))

@@ -53,6 +53,9 @@ class Look:
         self._prefix = settings.destination.prefix
         self._remaps = Remaps(settings.remaps)
         self._follows = settings.symlinks is Symlinks.FOLLOW
+        # Where links are mirrored, one is what is on record, or the scan has told what is wrong with it.
+        links = () if settings.symlinks is Symlinks.SKIP else (Sight.LINK,)
+        self._untold = frozenset({Sight.FILE, Sight.NOTHING, Sight.DIRECTORY, *links})
         self._within = within(settings)
         self._threads = settings.tuning.scanners
         self._filters = filters
@@ -100,7 +103,7 @@ class Look:
             else:
                 found.append(Candidate(prefix + keys.encode(row.name), row.directory, path, row.name, row.size))
         for sight in sights.values():
-            if sight not in (Sight.FILE, Sight.NOTHING, Sight.DIRECTORY):
+            if sight not in self._untold:
                 kept[deletion.keeps(sight)] += 1
         self._gone.add(found)
         with self._lock:

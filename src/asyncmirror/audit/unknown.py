@@ -61,7 +61,10 @@ class Unknown:
                 foreign.append(remote)
                 continue
             place, _, name = path.rpartition(b"/")
-            origins.append((remote, [(directory, name) for directory in self._remaps.origins(place)]))
+            directories = self._remaps.origins(place)
+            if self._within and not directories:
+                continue  # what would be there is remapped elsewhere: no release leads there
+            origins.append((remote, [(directory, name) for directory in directories]))
         claimed = self._claimed({entry for _, entries in origins for entry in entries})
         gone = [
             Candidate(remote.key, 0, b"", b"", remote.size)

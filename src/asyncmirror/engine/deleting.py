@@ -8,6 +8,7 @@ whether it is still ours `audit.standing`'s, and what is allowed `plan.deletion`
 """
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import ParamSpec, TypeVar
@@ -17,7 +18,9 @@ from asyncmirror.audit.candidates import Candidate, Candidates
 from asyncmirror.audit.gone import Look
 from asyncmirror.audit.merge import Pair, Verdict, judge
 from asyncmirror.audit.unknown import Page, Unknown
+from asyncmirror.engine import mounts
 from asyncmirror.engine.recorder import Recorder
+from asyncmirror.engine.root import Root
 from asyncmirror.errors import SourceError, StoreError
 from asyncmirror.events import Deletion, Deletions, Event, Fate, Settled
 from asyncmirror.journal import paths
@@ -96,6 +99,11 @@ class Deleting:
         """Say why nothing was deleted, or no more; the first reason stands."""
         self._refusal = self._refusal or reason
 
+    def miss(self, away: Sequence[bytes]) -> None:
+        """Delete nothing, because these file systems are away."""
+        where = os.fsdecode(away[0]) or "."
+        self.refuse(f"nothing is mounted at {where!r}, as it was before (or remove the directory)")
+
     async def run(self) -> None:
         """Delete what is to be deleted, or say why not.
 
@@ -120,6 +128,7 @@ class Deleting:
     async def _run(self, candidates: Candidates) -> None:
         look = Look(self._settings, self._filters, self._beneath, self._journal, candidates)
         await self._thread(look.run, lambda: self.stopped)
+        await self._look_at_mounts()
         if self._settings.delete_unknown and not self.stopped:
             await self._look_for_unknown(candidates)
         if self.stopped:
@@ -132,11 +141,22 @@ class Deleting:
             self.refuse(reason)
         if self._settings.dry_run:
             await self._plan(candidates)
-        elif not reason:
+        elif not self._refusal:
             self._recorder.add((), [Bury(*entry) for entry in look.outlived])
             async with asyncio.TaskGroup() as group:
                 for _ in range(_TOGETHER):
                     group.create_task(self._work(candidates))
+
+    async def _look_at_mounts(self) -> None:
+        """See that what was looked at is still the source: what is mounted may have changed meanwhile.
+
+        Raises:
+            SourceGoneError: Something else stands at its path.
+        """
+        settings = self._settings
+        await Root(settings.source, self._beneath, ()).check()
+        if away := await mounts.away(self._journal, settings.source, self._beneath):
+            self.miss(away)
 
     async def _look_for_unknown(self, candidates: Candidates) -> None:
         """Add what the bucket has and nobody knows of."""

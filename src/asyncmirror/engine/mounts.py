@@ -1,7 +1,8 @@
-"""File systems that are mounted below the source: an empty directory that was a mount point is no deletion.
+"""File systems that are mounted at or below the source: what was in one that is away is no deletion.
 
 Owns what the journal remembers of them: every run notes those that are there, so that a later one sees which are away. One
-whose directory has something in it by now, or is gone, is forgotten: somebody saw to that.
+whose directory is gone, or has most of what is on record in it, is forgotten: somebody saw to that. What lies in the directory
+below a mount point, or is written there while nothing is mounted, is not taken for the file system.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import json
 import os
 from pathlib import Path
 
-from asyncmirror.journal import queries
+from asyncmirror.journal import paths, queries
 from asyncmirror.journal.changes import Remember
 from asyncmirror.journal.schema import translate_damage
 from asyncmirror.journal.writer import Journal
@@ -18,10 +19,12 @@ from asyncmirror.source import mounts
 from asyncmirror.source.beneath import Beneath
 
 _META = "mounts"
+_SAMPLE = 1000
+"""Names on record that are looked for in one directory."""
 
 
 async def away(journal: Journal, source: Path, beneath: Beneath) -> list[bytes]:
-    """The directories where something was mounted in an earlier run, and that are empty now; notes what is mounted.
+    """The directories where something was mounted in an earlier run, and is not now; notes what is mounted.
 
     Raises:
         JournalError: The journal failed.
@@ -31,8 +34,10 @@ async def away(journal: Journal, source: Path, beneath: Beneath) -> list[bytes]:
     now = mounts.below(source)
     if not (before or now):
         return []
-    missing = await asyncio.to_thread(lambda: {each for each in before - now if _is_empty(beneath, each)})
-    told = json.dumps([os.fsdecode(each) for each in sorted(now | missing)])
+    missing = await asyncio.to_thread(lambda: {each for each in before - now if _is_away(journal, beneath, each)})
+    # Nobody can tell of those within one that is away. A look may have mounted one, if its kind is mounted at need.
+    hidden = {each for each in before - now if any(_is_in(each, other) for other in missing)}
+    told = json.dumps([os.fsdecode(each) for each in sorted(now | missing | hidden | mounts.below(source))])
     if told != noted:
         await asyncio.wrap_future(journal.submit((Remember(_META, told),)))
     return sorted(missing)
@@ -45,10 +50,17 @@ def _read(noted: str, journal: Journal) -> set[bytes]:
         raise translate_damage(journal.path, "its mounts can't be read") from None
 
 
-def _is_empty(beneath: Beneath, directory: bytes) -> bool:
-    """Whether there is nothing in a directory, or nobody can tell."""
+def _is_in(path: bytes, directory: bytes) -> bool:
+    return not directory or path.startswith(directory + b"/")
+
+
+def _is_away(journal: Journal, beneath: Beneath, directory: bytes) -> bool:
+    """Whether no more than half of what is on record at the top of a directory is there, or nobody can tell. Blocks."""
     try:
         with beneath.listing(directory) as entries:
-            return next(entries, None) is None
+            if next(entries, None) is None:
+                return True
     except OSError as error:
         return error.errno not in (errno.ENOENT, errno.ENOTDIR)
+    known = journal.ask(lambda connection: paths.top(connection, directory, _SAMPLE)).result()
+    return bool(known) and 2 * sum(beneath.exists(directory, name) for name in known) <= len(known)

@@ -7,16 +7,14 @@ directory below it does not. Files that are gone are nothing to this room.
 """
 
 import asyncio
-import errno
 import os
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from asyncmirror.engine.starts import starts
 from asyncmirror.errors import SourceGoneError, UsageError
-from asyncmirror.journal import queries
+from asyncmirror.journal import paths
 from asyncmirror.journal.writer import Journal
 from asyncmirror.plan.remap import Remaps
 from asyncmirror.settings import Settings
@@ -115,7 +113,7 @@ async def first_look(root: Root, journal: Journal) -> str:
     try:
         await recognize(root, journal, None)
     except SourceGoneError as error:
-        return str(error)
+        return f"{error.message} (is it mounted? It is mirrored as it is now)"
     return ""
 
 
@@ -132,44 +130,13 @@ async def recognize(root: Root, journal: Journal, last: Place | None) -> None:
     """
     if root.place == last:
         return
-    known = await asyncio.wrap_future(journal.ask(_known))
-    if known and not await asyncio.to_thread(_any_there, root.beneath, known):
+    known = await asyncio.wrap_future(journal.ask(lambda connection: paths.top(connection, b"", _SAMPLE)))
+    if known and not await asyncio.to_thread(lambda: any(root.beneath.exists(b"", name) for name in known)):
         raise _gone(root.path, "nothing of what was mirrored from there is in it")
 
 
 def _gone(path: Path, what: str) -> SourceGoneError:
     return SourceGoneError(f"the source is not there: {what}", path=os.fspath(path), hint=_MOUNTED)
-
-
-def _known(connection: sqlite3.Connection) -> list[bytes]:
-    """The first names on record at the top of the source: files, and directories of which something is in the store."""
-    root = queries.directory_id(connection, b"")
-    names = [name for (name,) in connection.execute("SELECT name FROM object WHERE directory = ? LIMIT ?", (root, _SAMPLE))]
-    after = b"\0"
-    while len(names) < _SAMPLE:
-        row = connection.execute(
-            "SELECT path FROM directory WHERE path >= ? AND EXISTS (SELECT 1 FROM object WHERE directory = id)"
-            " ORDER BY path LIMIT 1",
-            (after,),
-        ).fetchone()
-        if row is None:
-            break
-        name = row[0].partition(b"/")[0]
-        names.append(name)
-        after = name + b"0"  # the character behind the slash: past all that is below
-    return names
-
-
-def _any_there(beneath: Beneath, names: Sequence[bytes]) -> bool:
-    for name in names:
-        try:
-            beneath.status(b"", name)
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-                return True  # something is there, whatever is wrong with it
-        else:
-            return True
-    return False
 
 
 def _check_remaps(settings: Settings) -> None:

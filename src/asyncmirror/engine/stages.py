@@ -7,7 +7,6 @@ error. Every task has a parent, every arrow is a bounded channel. What the stage
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -98,9 +97,7 @@ class Stages:
         try:
             away = await mounts.away(self._journal, self._settings.source, self._beneath)
             if self._deleting is not None and away:
-                self._deleting.refuse(
-                    f"nothing is mounted at {os.fsdecode(away[0])!r}, as it was before (or remove the directory)"
-                )
+                self._deleting.miss(away)
             async with self._opened_crew() as self._crew, asyncio.TaskGroup() as group:
                 self._crew.steer(self._settings.tuning)  # it may have been turned while the crew was made
                 self._crew.pause(paused=self._paused)

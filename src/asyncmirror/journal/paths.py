@@ -42,6 +42,26 @@ def page(connection: sqlite3.Connection, table: Table, behind: tuple[bytes, byte
     return [Path(*row) for row in rows]
 
 
+def top(connection: sqlite3.Connection, directory: bytes, most: int) -> list[bytes]:
+    """The first names on record in a directory: files, and directories of which something is in the store."""
+    known = directory_id(connection, directory)
+    names = [name for (name,) in connection.execute("SELECT name FROM object WHERE directory = ? LIMIT ?", (known, most))]
+    above = directory + b"/" if directory else b""
+    after, behind = above + b"\0", directory and directory + b"0"  # the character behind the slash
+    while len(names) < most:
+        row = connection.execute(
+            "SELECT path FROM directory WHERE path >= ?1 AND (path < ?2 OR ?2 = x'')"
+            " AND EXISTS (SELECT 1 FROM object WHERE directory = id) ORDER BY path LIMIT 1",
+            (after, behind),
+        ).fetchone()
+        if row is None:
+            break
+        name = row[0].removeprefix(above).partition(b"/")[0]
+        names.append(name)
+        after = above + name + b"0"  # past all that is below
+    return names
+
+
 def confirmed(connection: sqlite3.Connection, entries: Iterable[tuple[int, bytes]]) -> dict[tuple[int, bytes], Completed]:
     """What the store confirmed of these entries, by directory id and name; a condemned object's, where there is no other."""
     found: dict[tuple[int, bytes], Completed] = {}

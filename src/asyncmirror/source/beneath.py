@@ -112,6 +112,14 @@ class Beneath:
         except OSError as error:
             return os.stat(name, dir_fd=self._enter_anew(directory, error), follow_symlinks=False)
 
+    def exists(self, directory: bytes, name: bytes) -> bool:
+        """Whether there is such an entry. Something is there, too, whatever is wrong with it."""
+        try:
+            self.status(directory, name)
+        except OSError as error:
+            return error.errno not in (errno.ENOENT, errno.ENOTDIR)
+        return True
+
     def link_target(self, directory: bytes, name: bytes) -> bytes:
         """What a symbolic link says."""
         return os.readlink(name, dir_fd=self._enter(directory))

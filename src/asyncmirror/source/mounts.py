@@ -1,4 +1,4 @@
-"""Which file systems are mounted below a directory.
+"""Which file systems are mounted at or below a directory.
 
 Owns the reading of the kernel's table. Other systems than Linux do not tell.
 """
@@ -13,11 +13,11 @@ _OCTAL = re.compile(rb"\\([0-7]{3})")
 
 
 def below(root: Path) -> frozenset[bytes]:
-    """The mount points below a directory, as paths from there; none where nobody tells."""
+    """The mount points below a directory, and itself if it is one, as paths from there; none where nobody tells."""
     try:
         lines = TABLE.read_bytes().splitlines()
     except OSError:
         return frozenset()
     start = os.path.realpath(os.fsencode(root)).rstrip(b"/") + b"/"
     points = (_OCTAL.sub(lambda match: bytes([int(match[1], 8)]), line.split(b" ")[_POINT]) for line in lines)
-    return frozenset(point.removeprefix(start) for point in points if point.startswith(start))
+    return frozenset(point.removeprefix(start).rstrip(b"/") for each in points if (point := each + b"/").startswith(start))
