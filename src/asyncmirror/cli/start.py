@@ -132,24 +132,40 @@ def _ready(invocation: Invocation, environ: Mapping[str, str]) -> Iterator[_Read
         yield _Ready(mirror, site)
 
 
-def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+def _told_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Gathered, str | None, str | None]:
+    """As `_of_journal`, of a command that answers on stdout; what is logged is as it should be from then on."""
     gathered, source, destination = _of_journal(arguments, environ)
     stdout.need()
 
-    from asyncmirror.cli import logs, status  # noqa: PLC0415  lazily: see above
+    from asyncmirror.cli import logs  # noqa: PLC0415  lazily: see above
 
     logs.configure(gathered.output().log_level, logs.Redactor(environ))
-    return status.run(gathered, source, destination)
+    return gathered, source, destination
+
+
+def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from asyncmirror.cli import status  # noqa: PLC0415  lazily: see above
+
+    return status.run(*_told_of(arguments, environ))
+
+
+def _history(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from asyncmirror.cli import history  # noqa: PLC0415  lazily: see above
+
+    return history.run(*_told_of(arguments, environ))
+
+
+def _problems(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from asyncmirror.cli import problems  # noqa: PLC0415  lazily: see above
+
+    return problems.run(*_told_of(arguments, environ))
 
 
 def _ctl(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from asyncmirror.cli import ctl, logs  # noqa: PLC0415  lazily: see above
+    from asyncmirror.cli import ctl  # noqa: PLC0415  lazily: see above
 
     order = ctl.place(arguments)
-    gathered, source, destination = _of_journal(arguments, environ)
-    stdout.need()
-    logs.configure(gathered.output().log_level, logs.Redactor(environ))
-    return ctl.run(order, gathered, source, destination)
+    return ctl.run(order, *_told_of(arguments, environ))
 
 
 def _top(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -217,26 +233,6 @@ def _batch(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
     gathered, tree = mirror_file.tree(arguments, environ, arguments.tree)
     return release.batch(gathered, tree)
-
-
-def _history(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered, source, destination = _meant(arguments, environ)
-    stdout.need()
-
-    from asyncmirror.cli import history, logs  # noqa: PLC0415  lazily: see above
-
-    logs.configure(gathered.output().log_level, logs.Redactor(environ))
-    return history.run(gathered, source, destination)
-
-
-def _problems(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered, source, destination = _meant(arguments, environ)
-    stdout.need()
-
-    from asyncmirror.cli import logs, problems  # noqa: PLC0415  lazily: see above
-
-    logs.configure(gathered.output().log_level, logs.Redactor(environ))
-    return problems.run(gathered, source, destination)
 
 
 def _gc(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
