@@ -22,6 +22,8 @@ MIN_PART_SIZE = 5 * MIB
 MAX_PART_SIZE = 5 * GIB
 """S3's largest part, and its largest single PUT."""
 
+_ROUNDING = 1e-6
+"""29% of 100 are 29, which no binary fraction says."""
 _SIZES = frozenset({"part_size", "multipart_threshold", "max_memory"})
 _OWN_METADATA = frozenset({"mtime", "asyncmirror-nonce", "symlink-target"})
 # AWS, "Bucket naming rules", and what compatible stores allow beyond them (upper case, underscores: Ceph RGW).
@@ -198,7 +200,7 @@ class MaxDelete:
 
     def allows(self, objects: int) -> int:
         """How many may go where so many are on record."""
-        return max(self.count, int(objects * self.share))
+        return max(self.count, int(objects * self.share + _ROUNDING))
 
     def __str__(self) -> str:
         """As the command line has it."""

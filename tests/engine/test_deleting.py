@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from asyncmirror.audit import gone as look
+from asyncmirror.audit import standing
 from asyncmirror.engine import deleting
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.errors import AccessDeniedError, ServerFaultError, StoreError, UsageError
@@ -19,10 +20,11 @@ from asyncmirror.journal import paths
 from asyncmirror.journal.changes import Condemn
 from asyncmirror.journal.paths import Table
 from asyncmirror.journal.writer import Belongs, Journal
-from asyncmirror.model import Outcome
+from asyncmirror.model import Outcome, RemoteObject
 from asyncmirror.settings import MaxDelete, Remap, Rule, Settings, Symlinks
 from asyncmirror.source import mounts
 from asyncmirror.source.beneath import Beneath
+from asyncmirror.store.port import Store
 from tests.engine.house import House, Ran, Sent
 
 NAMES = ("a/1", "a/2", "a/b/3", "c", "d/4", "d/5")
@@ -550,6 +552,25 @@ class TestUnknown:
     def test_it_is_nothing_by_itself(self, house: House) -> None:
         with pytest.raises(UsageError, match="nothing without it"):
             house.options(delete_unknown=True)
+
+
+async def test_what_was_not_asked_for_because_the_run_ended_has_not_failed(
+    mirrored: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (mirrored.root / "c").unlink()
+    mirrors: list[Mirror] = []
+    real = standing.look
+
+    async def paused(store: Store, prefix: str, keys: Sequence[str]) -> dict[str, RemoteObject | StoreError | None]:
+        mirrors[0].pause()
+        asyncio.get_running_loop().call_soon(mirrors[0].drain)
+        return await real(store, prefix, keys)
+
+    monkeypatch.setattr(standing, "look", paused)
+    ran = await mirrored.run(deletes(mirrored), watch=lambda mirror, _: mirrors.append(mirror))
+    assert told(ran) == {}
+    assert "pre/c" in mirrored.store.objects
+    assert result(ran).refusal == "the run was stopped"
 
 
 @pytest.mark.parametrize("how", ["drain", "stop"])

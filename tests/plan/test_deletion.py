@@ -56,6 +56,8 @@ def test_errors_hinder_and_decisions_do_not(outcome: Outcome) -> None:
         (6, 100, 94, MaxDelete(5, 0), "--max-delete 5 allows 5"),
         (5, 100, 95, MaxDelete(0, 0.05), ""),
         (6, 100, 94, MaxDelete(0, 0.05), "--max-delete 5% allows 5"),
+        (29, 100, 71, MaxDelete(0, 29 / 100), ""),  # 0.29 * 100 is less than 29
+        (30, 100, 70, MaxDelete(0, 29 / 100), "--max-delete 29% allows 29"),
         (1, 100, 99, MaxDelete(0, 0), "--max-delete 0 allows 0"),
         (100, 100, 0, MaxDelete(0, 1), "is it mounted?"),
     ],

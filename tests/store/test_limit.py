@@ -224,6 +224,27 @@ async def test_nothing_begins_while_it_is_paused_though_its_turn_has_come() -> N
     await asyncio.wait_for(asyncio.gather(*waiting), 2)
 
 
+async def test_a_listing_asks_for_no_more_pages_while_it_is_paused() -> None:
+    store = MemoryStore()
+    for number in range(1500):
+        await store.put_object(f"key-{number:04}", b"", checksums.compute(CRC, b""), PLAIN)
+    limited, found = LimitedStore(store, 1, 60.0), 0
+
+    async def listing() -> None:
+        nonlocal found
+        async for _ in limited.list_objects(""):
+            found += 1
+            if found == 1:
+                limited.pause()
+
+    task = asyncio.create_task(listing())
+    await settle()
+    assert (found, task.done()) == (1000, False)
+    limited.resume()
+    await asyncio.wait_for(task, 2)
+    assert found == 1500
+
+
 async def test_ended_while_it_is_paused_who_has_a_slot_and_waits_for_its_turn_is_turned_away() -> None:
     limited = LimitedStore(MemoryStore(), 2, 60.0, limits=Limits(Tuning(max_requests_per_second=0.01)))
     await limited.head_object("key")

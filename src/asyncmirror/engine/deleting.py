@@ -21,7 +21,7 @@ from asyncmirror.audit.unknown import Page, Unknown
 from asyncmirror.engine import mounts
 from asyncmirror.engine.recorder import Recorder
 from asyncmirror.engine.root import Root
-from asyncmirror.errors import SourceError, StoreError
+from asyncmirror.errors import SourceError, StoreError, ThrottledError
 from asyncmirror.events import Deletion, Deletions, Event, Fate, Settled
 from asyncmirror.journal import paths
 from asyncmirror.journal.changes import Bury, Change, Condemn, Spare, Supersede
@@ -203,6 +203,8 @@ class Deleting:
         ours = [each for each in page if not each.directory]
         for each in recorded:
             remote = found[each.key]
+            if self._was_turned_away(remote):
+                continue
             if isinstance(remote, StoreError):
                 self._tell([_fate(each, Fate.FAILED, f"it can't be looked at: {remote}")], ())
                 continue
@@ -228,6 +230,8 @@ class Deleting:
             failed = {each.key: error for each in page}
         for each in page:
             refused = failed.get(each.key)
+            if self._was_turned_away(refused):
+                continue
             entry = (each.directory, each.name)
             changes: tuple[Change, ...] = ()
             if refused is None:
@@ -237,6 +241,10 @@ class Deleting:
                 if not refused.retryable:  # one that may be gone all the same stays condemned: the next run asks again
                     changes = (Spare(*entry),)
             self._tell([told], changes if each.directory else ())
+
+    def _was_turned_away(self, answer: object) -> bool:
+        """Whether a request was never made, because the run ends: then nothing has failed."""
+        return self.stopped and isinstance(answer, ThrottledError)
 
     def _tell(self, told: Sequence[Deletion], changes: Iterable[Change]) -> None:
         for each in told:

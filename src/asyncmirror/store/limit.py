@@ -254,15 +254,16 @@ class LimitedStore:
         return error
 
     async def _each(self, op: str, path: str, items: AsyncIterator[T], page: int = _PAGE) -> AsyncIterator[T]:
-        if self._slots.paused:  # it takes no slot, but waits as those who do
-            await self._slots.turn()
-            self._slots.release()
         self.requests += 1
         given = 0
         async with closing(items):
             while True:
-                if self._waits and given % page == 0:
-                    await self.limits.requests.turn()
+                if given % page == 0:
+                    if self._slots.paused:  # it takes no slot, but waits as those who do
+                        await self._slots.turn()
+                        self._slots.release()
+                    if self._waits:
+                        await self.limits.requests.turn()
                 try:
                     async with asyncio.timeout(self._timeout):
                         item = await anext(items)
