@@ -248,6 +248,29 @@ async def test_what_lies_in_the_directory_of_a_mount_that_is_away_does_not_stand
         assert result(ran).refusal.startswith(f"nothing is mounted at '{where or '.'}', as it was before")
 
 
+async def test_a_run_that_deletes_nothing_tells_of_a_file_system_that_is_away(
+    mirrored: House, mount: Callable[..., None]
+) -> None:
+    mount("d")
+    await mirrored.run()
+    mount()
+    for name in ("d/4", "d/5"):
+        (mirrored.root / name).unlink()
+    notices = [event.text for event in (await mirrored.run()).events if isinstance(event, Notice)]
+    assert notices == ["nothing is mounted at 'd', as it was before (or remove the directory)"]
+
+
+async def test_a_file_system_that_nothing_was_mirrored_from_hinders_nothing(
+    mirrored: House, mount: Callable[..., None]
+) -> None:
+    (mirrored.root / "scratch").mkdir()
+    mount("scratch")
+    await mirrored.run()
+    mount()
+    (mirrored.root / "c").unlink()
+    assert told(await mirrored.run(deletes(mirrored))) == keys("c")
+
+
 async def test_a_mount_within_one_that_was_away_is_still_known(
     mirrored: House, mount: Callable[..., None], tmp_path: Path
 ) -> None:

@@ -8,7 +8,6 @@ whether it is still ours `audit.standing`'s, and what is allowed `plan.deletion`
 """
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import ParamSpec, TypeVar
@@ -99,11 +98,6 @@ class Deleting:
         """Say why nothing was deleted, or no more; the first reason stands."""
         self._refusal = self._refusal or reason
 
-    def miss(self, away: Sequence[bytes]) -> None:
-        """Delete nothing, because these file systems are away."""
-        where = os.fsdecode(away[0]) or "."
-        self.refuse(f"nothing is mounted at {where!r}, as it was before (or remove the directory)")
-
     async def run(self) -> None:
         """Delete what is to be deleted, or say why not.
 
@@ -156,7 +150,7 @@ class Deleting:
         settings = self._settings
         await Root(settings.source, self._beneath, ()).check()
         if away := await mounts.away(self._journal, settings.source, self._beneath):
-            self.miss(away)
+            self.refuse(mounts.tell(away))
 
     async def _look_for_unknown(self, candidates: Candidates) -> None:
         """Add what the bucket has and nobody knows of."""

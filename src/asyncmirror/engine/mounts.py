@@ -23,6 +23,12 @@ _SAMPLE = 1000
 """Names on record that are looked for in one directory."""
 
 
+def tell(away: list[bytes]) -> str:
+    """What to say of the directories where nothing is mounted any more."""
+    where = os.fsdecode(away[0]) or "."
+    return f"nothing is mounted at {where!r}, as it was before (or remove the directory)"
+
+
 async def away(journal: Journal, source: Path, beneath: Beneath) -> list[bytes]:
     """The directories where something was mounted in an earlier run, and is not now; notes what is mounted.
 
@@ -56,11 +62,12 @@ def _is_in(path: bytes, directory: bytes) -> bool:
 
 def _is_away(journal: Journal, beneath: Beneath, directory: bytes) -> bool:
     """Whether no more than half of what is on record at the top of a directory is there, or nobody can tell. Blocks."""
+    known = journal.ask(lambda connection: paths.top(connection, directory, _SAMPLE)).result()
+    if not known:
+        return False  # nothing in it can be missed
     try:
-        with beneath.listing(directory) as entries:
-            if next(entries, None) is None:
-                return True
+        with beneath.listing(directory):
+            pass
     except OSError as error:
         return error.errno not in (errno.ENOENT, errno.ENOTDIR)
-    known = journal.ask(lambda connection: paths.top(connection, directory, _SAMPLE)).result()
-    return bool(known) and 2 * sum(beneath.exists(directory, name) for name in known) <= len(known)
+    return 2 * sum(beneath.exists(directory, name) for name in known) <= len(known)

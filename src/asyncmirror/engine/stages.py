@@ -97,7 +97,9 @@ class Stages:
         try:
             away = await mounts.away(self._journal, self._settings.source, self._beneath)
             if self._deleting is not None and away:
-                self._deleting.miss(away)
+                self._deleting.refuse(mounts.tell(away))
+            elif away:
+                self._recorder.notice(mounts.tell(away))
             async with self._opened_crew() as self._crew, asyncio.TaskGroup() as group:
                 self._crew.steer(self._settings.tuning)  # it may have been turned while the crew was made
                 self._crew.pause(paused=self._paused)
