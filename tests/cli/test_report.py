@@ -4,7 +4,7 @@ import pytest
 
 from asyncmirror.cli import report
 from asyncmirror.cli.fold import State
-from asyncmirror.events import Progress, Settled, Started, Summary, Waiting
+from asyncmirror.events import Deletions, Fate, Progress, Settled, Started, Summary, Waiting
 from asyncmirror.model import Outcome
 from asyncmirror.rates import Pace
 
@@ -82,6 +82,11 @@ def test_between_two_runs_one_line_tells_of_the_last_and_the_next() -> None:
     ]
     assert report.result(state) == []
     assert report.between(state._replace(waiting=None)) == []
+
+
+def test_the_line_of_a_run_tells_what_it_deleted() -> None:
+    summary = Summary({}, {}, 0, 0, 0, 1.0, 0, deletions=Deletions({Fate.DELETED: 1200, Fate.LEFT: 1}, {}))
+    assert report.news(summary) == "0 new, 1,200 deleted, 0 problems"
 
 
 def test_what_is_waited_for_is_said_once() -> None:

@@ -121,7 +121,8 @@ def news(summary: Summary) -> str:
     counts = summary.counts
     bad = sum(counts.get(outcome, 0) for outcome in PROBLEMS)
     new = counts.get(Outcome.COMPLETE, 0) + counts.get(Outcome.ADOPTED, 0)
-    return f"{new:,} new, {bad:,} problem{'' if bad == 1 else 's'}"
+    deleted = 0 if summary.deletions is None else summary.deletions.counts.get(Fate.DELETED, 0)
+    return f"{new:,} new, {f'{deleted:,} deleted, ' if deleted else ''}{bad:,} problem{'' if bad == 1 else 's'}"
 
 
 def between(state: State, said: str = "") -> list[Line]:
