@@ -48,6 +48,16 @@ def first(group: BaseExceptionGroup[AsyncmirrorError]) -> AsyncmirrorError:
     return error
 
 
+def cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What a task group ended for: the first of our errors where all are ours; else the group itself, which holds a bug.
+
+    For ``raise cause(group)`` in an ordinary ``except``: what is raised in an ``except*``, Python 3.11.2 (Debian 12) wraps in a
+    group of its own, and 3.11.7 does not.
+    """
+    ours, others = group.split(AsyncmirrorError)
+    return group if ours is None or others is not None else first(ours)
+
+
 class UsageError(AsyncmirrorError):
     """What was asked can't be asked: a malformed destination, a size without a unit, a source that is a file."""
 

@@ -332,3 +332,15 @@ async def test_export_by_the_name_of_a_release(mirror: Path, ran: list[Settings]
     assert exported("dr1", "--subdir", "deep") == ["./c"]
     assert exported("--journal", str(ran[0].journal)) == ["./dr1/b", "./dr1/deep/c", "./edr/a"]
     assert "no release of the mirror" in refused(["export", "dr2"], capsys)
+
+
+async def test_problems_of_a_release_are_its_own(mirror: Path, ran: list[Settings], capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("edr/pipe", "dr1/pipe"):
+        os.mkfifo(mirror / "tree" / name)
+    assert main(["sync"]) == 0
+    async with Mirror(ran[0], MemoryStore()) as running:
+        assert [event async for event in running.run()]
+    capsys.readouterr()
+    for argv, paths in ((["problems"], ["dr1/pipe", "edr/pipe"]), (["problems", "dr1"], ["dr1/pipe"])):
+        assert main(argv) == 0
+        assert [line.split(": ")[1] for line in capsys.readouterr().out.splitlines()] == paths

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from asyncmirror.cli.options import OPTIONS
 from asyncmirror.engine.history import Run
 from asyncmirror.engine.status import Live, Status, Trouble, Upload
 from asyncmirror.errors import UsageError
-from asyncmirror.events import Progress, Transfer
+from asyncmirror.events import Progress, Transfer, Waiting
 from asyncmirror.journal.lock import Holder
 from asyncmirror.journal.looks import Ended
 from asyncmirror.model import Outcome
@@ -101,7 +102,15 @@ def test_what_is_live_is_told() -> None:
     assert any(line.startswith("run before   0:09; ") for line in between)
     assert not any(line.startswith("paused") for line in between)
     assert not any("run before" in line for line in text(FULL._replace(live=Live(Progress(running=False), {}))))
+    waits = live._replace(progress=gauges._replace(running=False, waiting=Waiting(86_400 * 365.0, "no \x1b store")))
+    here = Holder(7, "node", 1.0, "")
+    assert any(
+        re.fullmatch(r"last run     over: process 7 on node begins the next at 197\d-.*; the last one: no \\x1b store", line)
+        for line in text(FULL._replace(live=waits, running=here))
+    )
+    assert status.live(waits)["waiting"] == {"until": 86_400 * 365.0, "why": "no \x1b store"}
     told = status.live(live)
+    assert told["waiting"] is None
     assert told["paused_since"] == 5.0
     assert told["tuning"] == {"concurrency": "auto", "bwlimit": "off"}
     assert told["settled"] == {"complete": {"count": 2, "bytes": 0}}

@@ -183,7 +183,7 @@ async def test_with_followed_links_what_is_gone_behind_them_goes(house: House, t
 
 async def test_an_empty_mount_is_never_taken_for_a_deletion(mirrored: House) -> None:
     shutil.rmtree(mirrored.root)
-    mirrored.root.mkdir()
+    (mirrored.root / "lost+found").mkdir(parents=True)
     ran = await mirrored.run(deletes(mirrored, max_delete=MaxDelete(1000, 1)))
     assert told(ran) == {}
     assert "is it mounted?" in result(ran).refusal

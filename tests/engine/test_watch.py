@@ -9,8 +9,8 @@ import pytest
 
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.engine.watch import clocks, watch
-from asyncmirror.errors import AsyncmirrorError, JournalDiskError, JournalError, UnreachableError
-from asyncmirror.events import Event, Started, Summary, Waiting
+from asyncmirror.errors import AsyncmirrorError, JournalDiskError, JournalError, SourceGoneError, UnreachableError
+from asyncmirror.events import Event, Notice, Started, Summary, Waiting
 from asyncmirror.model import Outcome
 from asyncmirror.plan.schedule import Every, Moment
 from tests.engine.house import House
@@ -154,6 +154,20 @@ async def test_an_emptied_mount_is_no_tree_without_files(house: House) -> None:
         "the source is not there: nothing of what was mirrored from there is in it"
         " (is it mounted? Nothing was looked at, and nothing on record is touched)"
     )
+
+
+async def test_a_process_does_not_begin_with_a_source_that_is_empty_though_files_of_it_are_on_record(house: House) -> None:
+    path = house.write("a", b"1")
+    async with Mirror(house.settings, house.store) as mirror:
+        assert [event async for event in mirror.run()]
+    path.rename(house.root.with_name("away"))
+    with pytest.raises(SourceGoneError, match="the source is empty, and the journal has files of it") as raised:
+        await Mirror(house.settings, house.store).__aenter__()
+    assert raised.value.exit_code == 4
+    house.write("b", b"2")
+    async with Mirror(house.settings, house.store) as mirror:
+        notices = [event.text async for event in mirror.run() if isinstance(event, Notice)]
+    assert any("It is mirrored as it is now" in text for text in notices)
 
 
 async def test_a_source_that_was_emptied_where_it_stands_is_looked_at(house: House) -> None:

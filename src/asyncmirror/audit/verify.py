@@ -25,7 +25,7 @@ from asyncmirror.audit.headway import Headway
 from asyncmirror.audit.listing import PAGE, Range, Ranges
 from asyncmirror.audit.merge import Finding, Verdict, judge
 from asyncmirror.audit.sidecars import Sidecars, is_sidecar
-from asyncmirror.errors import AsyncmirrorError, BucketError, JournalError, StoreError, UnreachableError, first
+from asyncmirror.errors import AsyncmirrorError, BucketError, JournalError, StoreError, UnreachableError, cause
 from asyncmirror.journal import queries, reader
 from asyncmirror.journal.ordered import Kept, ordered
 from asyncmirror.journal.schema import translate
@@ -202,10 +202,9 @@ class Verifier:
                 await self._feed(rows, headway)
                 for _ in range(together):
                     await self._ranges.put(None)
-        except* StoreError as errors:
-            raise _fatal(first(errors)) from errors
-        except* AsyncmirrorError as errors:
-            raise first(errors) from errors
+        except BaseExceptionGroup as errors:
+            error = cause(errors)
+            raise (_fatal(error) if isinstance(error, StoreError) else error) from errors
         finally:
             if not self._left:
                 await self._found.put(None)

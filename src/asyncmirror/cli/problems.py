@@ -1,7 +1,10 @@
 """`asyncmirror problems`: every entry that is not in the bucket, with its reason, a line each.
 
-Owns both forms. Which journal is meant, and how it is asked while a run has it, is as with `status`.
+Owns both forms; of a release only its own are told. Which journal is meant, and how it is asked while a run has it, is as
+with `status`.
 """
+
+import os
 
 from asyncmirror.cli import stdout
 from asyncmirror.cli.gather import Gathered
@@ -22,7 +25,9 @@ def run(gathered: Gathered, source: str | None, destination: str | None) -> int:
     """
     form = _json if gathered.output().json else _text
     found = read_status(locate(gathered, source, destination)).troubles
-    return 0 if stdout.write(b"".join(map(form, found))) else stdout.LOST
+    below = tuple(os.fsencode(subdir) + b"/" for subdir in gathered.sections.get("settings", {}).get("subdirs", ()))
+    meant = (each for each in found if not below or (each.path + b"/").startswith(below))
+    return 0 if stdout.write(b"".join(map(form, meant))) else stdout.LOST
 
 
 def _json(trouble: Trouble) -> bytes:

@@ -106,6 +106,7 @@ def live(found: Live) -> dict[str, object]:
         "paused_since": found.paused,
         "tuning": dict(found.knobs),
         **{name: getattr(progress, name) for name in _GAUGES},
+        "waiting": progress.waiting and progress.waiting._asdict(),
         "settled": {
             outcome.name.lower(): {"count": count, "bytes": progress.settled_bytes.get(outcome, 0)}
             for outcome, count in sorted(progress.settled.items())
@@ -165,6 +166,10 @@ def _last_look(looked: Ended) -> str:
 
 def _last_run(status: Status) -> str:
     last, running = status.last_run, status.running
+    waiting = status.live and status.live.progress.waiting
+    if running is not None and waiting:
+        why = f"; the last one: {waiting.why}" if waiting.why else ""
+        return show_line(f"over: process {running.pid} on {running.host} begins the next at {_moment(waiting.until)}{why}")
     if running is not None:
         return f"going on since {_moment(running.since)}: process {running.pid} on {show_line(running.host)}"
     if last is None:

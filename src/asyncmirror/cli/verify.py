@@ -184,7 +184,7 @@ def lines(report: Report) -> Iterator[str]:
     if account.unproven:
         yield f"{account.unproven:,} of them were adopted by size alone (--trust-size): nothing proves their bytes"
     if account.incomplete:
-        yield f"{account.incomplete:,} entries of the source are not in the bucket: asyncmirror status tells why"
+        yield f"{account.incomplete:,} entries of the source are not in the bucket: asyncmirror problems tells which, and why"
     if not account.ended:
         yield "the last sync did not see the whole source: what it did not see is not in this account"
     if report.repaired:

@@ -87,6 +87,7 @@ class Mirror:
 
         Raises:
             UsageError: The source is missing or no directory, a pattern is malformed, the journal is another destination's.
+            SourceGoneError: The source is empty, and the journal has files of it.
             JournalError: The journal can't be opened.
             StoreError: The store can't be reached or used.
         """

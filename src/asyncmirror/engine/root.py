@@ -109,12 +109,24 @@ async def open_again(settings: Settings, journal: Journal, last: Place | None) -
 
 
 async def first_look(root: Root, journal: Journal) -> str:
-    """What to tell of a source in which nothing is as it was: nobody knows yet what it should be. Else nothing."""
+    """What to tell of a source in which nothing is as it was: nobody knows yet what it should be. Else nothing.
+
+    Raises:
+        SourceGoneError: It is empty besides, as a directory is on which nothing is mounted.
+    """
     try:
         await recognize(root, journal, None)
     except SourceGoneError as error:
+        if await asyncio.to_thread(_is_empty, root.beneath):
+            hint = "is it mounted? If it was emptied on purpose, mirror it with another --journal"
+            raise SourceGoneError("the source is empty, and the journal has files of it", path=error.path, hint=hint) from None
         return f"{error.message} (is it mounted? It is mirrored as it is now)"
     return ""
+
+
+def _is_empty(beneath: Beneath) -> bool:
+    with beneath.listing(b"") as entries:
+        return next(entries, None) is None
 
 
 async def recognize(root: Root, journal: Journal, last: Place | None) -> None:

@@ -16,7 +16,6 @@ from typing import NamedTuple
 from asyncmirror import checksum
 from asyncmirror.errors import (
     AccessDeniedError,
-    AsyncmirrorError,
     ChangedError,
     CorruptedError,
     PreconditionError,
@@ -25,7 +24,7 @@ from asyncmirror.errors import (
     StoreError,
     UnreadableError,
     UploadGoneError,
-    first,
+    cause,
 )
 from asyncmirror.journal.changes import Abandon, Begin, Receive, Supersede
 from asyncmirror.model import Checksum, Completed, Properties, Receipt, Upload
@@ -235,8 +234,8 @@ class Multipart:
                     task = group.create_task(self._send_part(work, opened, progress, part, sent))
                     # By callback: a task that is cancelled before it began runs no `finally`.
                     task.add_done_callback(partial(self._let_go, part.length, window))
-        except* AsyncmirrorError as errors:
-            raise first(errors) from None
+        except BaseExceptionGroup as errors:
+            raise cause(errors) from None
         finally:
             self._windows.discard(window)
         if self._draining() and len(progress.receipts) < -(-opened.identity.size // progress.upload.part_size):
