@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncmirror.cli.fold import NOTICES_KEPT, PROBLEMS_KEPT, State, fold
-from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary, Transfer, Unchanged, Waiting
+from asyncmirror.events import Event, Notice, Progress, Settled, Started, Steered, Summary, Transfer, Unchanged, Waiting
 from asyncmirror.model import PROBLEMS, Outcome
 from asyncmirror.rates import Pace, Rate, average, remaining
 
@@ -123,3 +123,8 @@ def test_without_a_rate_the_end_is_unknown_and_with_nothing_left_it_is_now() -> 
     empty = remaining(progress(), Rate())
     assert empty is not None
     assert (empty.share, empty.seconds) == (1.0, 0.0)
+
+
+def test_what_was_turned_stands_among_the_notices() -> None:
+    state = fold(fold(State(), Notice("first")), Steered("bwlimit", "off", "5 MiB/s", "process 7"))
+    assert state.notices == ("first", "bwlimit: off → 5 MiB/s, by process 7")
