@@ -1,5 +1,6 @@
 """Looks that read, stopped and gone on with: what is read again, and what must not be passed over."""
 
+import asyncio
 import os
 import shutil
 import sqlite3
@@ -164,23 +165,33 @@ async def test_checksum_files_are_gone_on_with(house: House, reads: Reads, monke
     check = Sidecars.check
     checked: list[bytes] = []
     failing = [True]
+    done = headway.Headway.done
+    came_past_the_second = asyncio.Event()
 
-    def fail_at_the_last(sidecars: Sidecars, kept: Kept) -> AsyncIterator[Finding]:
+    async def fail_at_the_last(sidecars: Sidecars, kept: Kept) -> AsyncIterator[Finding]:
         checked.append(kept.parent)
         if kept.parent == b"d2" and failing.pop():
+            await came_past_the_second.wait()
             raise BucketError("the network is gone")
-        return check(sidecars, kept)
+        async for finding in check(sidecars, kept):
+            yield finding
+
+    async def note(self: headway.Headway, kept: Kept) -> None:
+        await done(self, kept)
+        if self._behind >= "pre/d1/sums-1.sha256sum":
+            came_past_the_second.set()
 
     monkeypatch.setattr(Sidecars, "check", fail_at_the_last)
+    monkeypatch.setattr(headway.Headway, "done", note)
     with pytest.raises(BucketError):
         await passed(house, sidecars=True)
     assert sorted(checked) == [b"d0", b"d1", b"d2"]
     checked.clear()
     failing.append(False)
-    done = await passed(house, sidecars=True)
+    whole = await passed(house, sidecars=True)
     assert sorted(checked) == [b"d0", b"d2"]
-    assert [finding.path for finding in done.findings.values()] == [b"d0/file-00"]
-    assert done.report.exit_code == 3
+    assert [finding.path for finding in whole.findings.values()] == [b"d0/file-00"]
+    assert whole.report.exit_code == 3
     assert reads.keys == []
 
 
