@@ -11,7 +11,6 @@ The exit code is 1 where one is off by more than 5 %.
 import argparse
 import asyncio
 import json
-import os
 import shutil
 import ssl
 import subprocess
@@ -27,18 +26,11 @@ import uvloop
 
 from asyncmirror.sizes import GIB, KIB, MIB
 from asyncmirror.testing.null import NullHub, NullProtocol
+from environment import ENVIRONMENT
 
 EXACT = 0.05
 STEP = 0.1
 WARM_UP = 3.0
-ENVIRONMENT = {
-    "PATH": os.environ["PATH"],
-    "AWS_ACCESS_KEY_ID": "testkey",
-    "AWS_SECRET_ACCESS_KEY": "testsecret",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    "AWS_REGION": "us-east-1",
-}
 
 
 class Counting(NullProtocol):

@@ -15,16 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from environment import ENVIRONMENT
+
 PER_DIRECTORY = 1000
 TOLERANCE = 1.1
-ENVIRONMENT = {
-    "PATH": os.environ["PATH"],
-    "AWS_ACCESS_KEY_ID": "testkey",
-    "AWS_SECRET_ACCESS_KEY": "testsecret",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    "AWS_REGION": "us-east-1",
-}
 
 
 def grow(root: Path, first: int, last: int, size: int) -> None:

@@ -11,7 +11,6 @@ two seconds on. The exit code is 1 where it took more than 2 s, or was off by mo
 import argparse
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -26,20 +25,13 @@ import uvloop
 
 from asyncmirror.sizes import KIB, MIB
 from asyncmirror.testing.null import NullHub, NullProtocol
+from environment import ENVIRONMENT
 
 EXACT = 0.1
 SOON = 2.0
 STEP = 0.05
 LATENCY = 0.5
 FILES = 30_000
-ENVIRONMENT = {
-    "PATH": os.environ["PATH"],
-    "AWS_ACCESS_KEY_ID": "testkey",
-    "AWS_SECRET_ACCESS_KEY": "testsecret",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    "AWS_REGION": "us-east-1",
-}
 
 
 class Counting(NullProtocol):
