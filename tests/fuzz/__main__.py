@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.fuzz.every import TARGETS
+from tests.fuzz.target import HungError
 
 _BATCH = 10
 """How many times the inputs of the test suite stand in one batch."""
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
             with tempfile.TemporaryDirectory(prefix="asyncmirror-fuzz-") as work:
                 try:
                     inputs[target.name] += target.hunt(Path(work), number, target.examples * _BATCH)
-                except Exception:  # noqa: BLE001  whatever it is, it is a find
+                except (Exception, HungError):  # noqa: BLE001  whatever it is, it is a find
                     found.add(target.name)
                     say(f"FOUND in {target.name}, seed {number}:\n{traceback.format_exc()}")
             if time.monotonic() >= end:

@@ -22,8 +22,11 @@ Run = Callable[[Coroutine[Any, Any, V]], V]
 _PHASES = (Phase.explicit, Phase.generate, Phase.target, Phase.shrink)
 
 
-class HungError(AssertionError):
-    """An input took too long."""
+class HungError(BaseException):
+    """An input took too long.
+
+    No code under test takes it for a failure of its own, and no smaller input is sought: each would take as long.
+    """
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,12 @@ class Target(Generic[T]):
             def attempt(value: T) -> None:
                 nonlocal tried
                 tried += 1
-                with limited(self.seconds):
-                    check(value)
+                try:
+                    with limited(self.seconds):
+                        check(value)
+                except HungError as error:
+                    error.add_note(f"{self.name}: {value!r}")
+                    raise
 
             attempt()
         return tried

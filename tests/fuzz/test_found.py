@@ -31,11 +31,15 @@ from tests.store.canned import http, serving, xml
 OF = Belongs("/tree", "s3://bucket", "")
 
 
-def test_a_name_full_of_what_a_pattern_looks_for_takes_no_time() -> None:
-    filters = Filters([Rule(include=False, pattern="*a" * 8 + "*b")])
+@pytest.mark.parametrize(
+    "pattern", ["*a" * 8, "**a*a" * 4, "*{a,aa}" * 8, "*[a-z]**?" * 6, "{**,*}a" * 8, "**/*a" * 8 + "{,a}*"]
+)
+def test_a_name_full_of_what_a_pattern_looks_for_takes_no_time(pattern: str) -> None:
+    filters = Filters([Rule(include=False, pattern=pattern + "*b")])
     with limited(1):
         assert not filters.excludes(b"a" * 255)
-    assert filters.excludes(b"a" * 254 + b"b")
+        assert not filters.excludes(b"a/" * 2000)
+    assert filters.excludes(b"a/" * 10 + b"a" * 244 + b"b")
 
 
 @pytest.mark.parametrize(
