@@ -7,8 +7,9 @@ import pytest
 from asyncmirror.audit.merge import Finding, Verdict
 from asyncmirror.audit.verify import Report, Verifier
 from asyncmirror.checksum import compute
+from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.changes import Complete
-from asyncmirror.journal.writer import Belongs, Journal
+from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Algorithm, Completed, Identity
 from asyncmirror.settings import Connection, Destination, Tuning, Verification
 from asyncmirror.testing import Fault, FaultPlan, Kind, S3Server, ServerConfig

@@ -15,7 +15,8 @@ from asyncmirror.audit.merge import Finding, Verdict
 from asyncmirror.audit.verify import Report, Verifier
 from asyncmirror.checksum import compute
 from asyncmirror.errors import BucketError, ConnectionFaultError, JournalError, UsageError
-from asyncmirror.journal.writer import Belongs, Journal
+from asyncmirror.journal.belongs import Belongs
+from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Algorithm, Outcome, Properties, RemoteObject
 from asyncmirror.settings import Symlinks, Verification
 from asyncmirror.store.memory import MemoryStore

@@ -17,7 +17,8 @@ from asyncmirror.checksum import compute, to_header
 from asyncmirror.cli.main import main
 from asyncmirror.engine.journals import belongs, default_journal
 from asyncmirror.formats import inventory
-from asyncmirror.journal.writer import Belongs, Journal
+from asyncmirror.journal.belongs import Belongs
+from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Algorithm
 from asyncmirror.plan import keys
 from asyncmirror.plan.properties import format_mtime

@@ -9,8 +9,9 @@ import pytest
 from asyncmirror.cli.history import bar, json_lines, table
 from asyncmirror.cli.main import main
 from asyncmirror.engine.history import History, Run
+from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.lock import Holder
-from asyncmirror.journal.writer import Belongs, Journal
+from asyncmirror.journal.writer import Journal
 
 NOW = time.mktime((2026, 11, 22, 15, 30, 0, 0, 0, -1))
 OF = Belongs("/data/edr", "s3://desidata/edr", "")

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from asyncmirror.cli.main import main
+from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.changes import Fail
-from asyncmirror.journal.writer import Belongs, Journal
+from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Outcome, Problem
 
 

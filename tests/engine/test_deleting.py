@@ -17,9 +17,10 @@ from asyncmirror.engine.mirror import Mirror
 from asyncmirror.errors import AccessDeniedError, ServerFaultError, StoreError, UsageError
 from asyncmirror.events import Deletion, Deletions, Fate, Notice
 from asyncmirror.journal import paths
+from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.changes import Condemn
 from asyncmirror.journal.paths import Table
-from asyncmirror.journal.writer import Belongs, Journal
+from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Outcome, RemoteObject
 from asyncmirror.settings import MaxDelete, Remap, Rule, Settings, Symlinks
 from asyncmirror.source import mounts

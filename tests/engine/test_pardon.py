@@ -7,7 +7,8 @@ import pytest
 
 from asyncmirror.engine import pardon
 from asyncmirror.journal import queries
-from asyncmirror.journal.writer import Belongs, Journal
+from asyncmirror.journal.belongs import Belongs
+from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Outcome
 from asyncmirror.settings import Rule, Settings, Symlinks
 from tests.engine.house import PART, House

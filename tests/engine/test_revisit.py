@@ -7,9 +7,10 @@ import pytest
 
 from asyncmirror.engine.revisit import Revisit, Unsettled
 from asyncmirror.errors import AccessDeniedError, RejectedError
+from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.changes import Fail
 from asyncmirror.journal.reader import account, reading
-from asyncmirror.journal.writer import Belongs, Journal
+from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Outcome, Problem
 from asyncmirror.settings import Settings
 from tests.engine.house import House, Sent

@@ -13,10 +13,11 @@ from asyncmirror.engine.mirror import Mirror
 from asyncmirror.engine.status import Live, Status, Trouble, Upload, from_plain, read_status, to_plain
 from asyncmirror.errors import JournalError, UsageError
 from asyncmirror.events import Allowance, Flight, Progress, Started, Transfer
+from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.changes import Condemn
 from asyncmirror.journal.lock import Holder, Lock
 from asyncmirror.journal.looks import Ended
-from asyncmirror.journal.writer import Belongs, Journal
+from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Outcome
 from asyncmirror.settings import Remap
 from tests.engine.house import House

@@ -15,9 +15,10 @@ from asyncmirror.cli import status as shown
 from asyncmirror.cli.json_lines import dump
 from asyncmirror.engine.status import read_status
 from asyncmirror.errors import AsyncmirrorError
+from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.changes import Begin, Complete, Fail, Receive
 from asyncmirror.journal.schema import connect
-from asyncmirror.journal.writer import Belongs, Journal
+from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Algorithm, Completed, Identity, Outcome, Problem, Receipt, Upload
 from asyncmirror.plan.parts import parts
 from tests.fuzz.pure import one_line

@@ -15,8 +15,9 @@ from asyncmirror.cli import read
 from asyncmirror.cli import status as shown
 from asyncmirror.engine.status import from_plain, read_status, to_plain
 from asyncmirror.errors import CredentialsError, JournalError, ServerFaultError, UsageError
+from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.schema import connect
-from asyncmirror.journal.writer import Belongs, Journal
+from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Algorithm, Checksum
 from asyncmirror.plan.filters import Filters
 from asyncmirror.settings import Connection, ObjectOptions, Rule

@@ -11,10 +11,11 @@ import pytest
 
 from asyncmirror.errors import JournalError, UsageError
 from asyncmirror.journal import queries, runs
+from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.changes import Abandon, Begin, Change, Complete, Fail, Forgive, Receive
 from asyncmirror.journal.lock import holder
 from asyncmirror.journal.schema import VERSION
-from asyncmirror.journal.writer import Belongs, Journal
+from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Algorithm, Checksum, Completed, Identity, Outcome, Problem, Receipt, Record, Upload, Uploading
 
 OF = Belongs("/data/edr", "s3://desidata/edr", "")
@@ -273,7 +274,8 @@ def test_kill_9_loses_no_commit(path: Path) -> None:
 import sys
 from pathlib import Path
 from asyncmirror.journal.changes import Complete
-from asyncmirror.journal.writer import Belongs, Journal
+from asyncmirror.journal.belongs import Belongs
+from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Algorithm, Checksum, Completed, Identity
 journal = Journal(Path(sys.argv[1]), Belongs("/data/edr", "s3://desidata/edr", ""))
 directory = journal.known(b"", None).directory
@@ -319,7 +321,8 @@ def test_a_killed_run_has_no_end(path: Path) -> None:
     script = """
 import os, signal, sys
 from pathlib import Path
-from asyncmirror.journal.writer import Belongs, Journal
+from asyncmirror.journal.belongs import Belongs
+from asyncmirror.journal.writer import Journal
 journal = Journal(Path(sys.argv[1]), Belongs("/data/edr", "s3://desidata/edr", ""))
 journal.begin_run().result()
 os.kill(os.getpid(), signal.SIGKILL)

@@ -14,11 +14,12 @@ import pytest
 
 from asyncmirror import checksum
 from asyncmirror.errors import JournalError
-from asyncmirror.journal import writer
+from asyncmirror.journal import directories
+from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.changes import Complete
 from asyncmirror.journal.lock import Lock, holder, lock_path
 from asyncmirror.journal.schema import check_integrity, connect
-from asyncmirror.journal.writer import Belongs, Journal
+from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Algorithm, Completed, Identity
 
 OF = Belongs("/tree", "s3://bucket", "")
@@ -151,13 +152,13 @@ def test_a_lock_may_be_let_go_twice(path: Path) -> None:
 
 
 def test_directories_that_are_no_longer_remembered_keep_their_ids(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "_REMEMBERED", 2)
+    monkeypatch.setattr(directories, "_REMEMBERED", 2)
     journal = Journal(path, OF)
     names = [b"a", b"b", b"c", b"d"]
     first = [journal.known(name, None).directory for name in names]
     assert [journal.known(name, None).directory for name in names] == first
     assert len(set(first)) == len(names)
-    assert len(journal._directories) == 2
+    assert len(journal._directories._ids) == 2
     journal.close()
 
 

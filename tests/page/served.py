@@ -12,8 +12,9 @@ from aiohttp import ClientSession
 from asyncmirror.events import Flight, Progress, Started, Summary, Transfer
 from asyncmirror.http.address import Address
 from asyncmirror.http.site import Site
+from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.changes import Fail
-from asyncmirror.journal.writer import Belongs, Journal
+from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Identity, Outcome, Problem
 
 ANYWHERE = Address("127.0.0.1", 0)

@@ -18,8 +18,9 @@ import pytest
 
 from asyncmirror.cli import json_lines
 from asyncmirror.errors import StoreError
+from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.changes import Change
-from asyncmirror.journal.writer import Belongs, Journal
+from asyncmirror.journal.writer import Journal
 from asyncmirror.model import (
     Algorithm,
     Body,

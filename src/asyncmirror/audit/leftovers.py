@@ -13,7 +13,7 @@ from typing import NamedTuple
 from asyncmirror.audit.agreed import remaps_of
 from asyncmirror.errors import AsyncmirrorError, BucketError, StoreError
 from asyncmirror.journal import reader
-from asyncmirror.journal.writer import Belongs
+from asyncmirror.journal.belongs import Belongs
 from asyncmirror.model import RemoteUpload
 from asyncmirror.plan import keys
 from asyncmirror.settings import Collection

@@ -27,9 +27,9 @@ from asyncmirror.audit.merge import Finding, Verdict, judge
 from asyncmirror.audit.sidecars import Sidecars, is_sidecar
 from asyncmirror.errors import AsyncmirrorError, BucketError, JournalError, StoreError, UnreachableError, cause
 from asyncmirror.journal import queries, reader
+from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.ordered import Kept, ordered
 from asyncmirror.journal.schema import translate
-from asyncmirror.journal.writer import Belongs
 from asyncmirror.plan import keys
 from asyncmirror.settings import Verification
 from asyncmirror.source.beneath import Beneath

@@ -13,7 +13,7 @@ from asyncmirror.cli import stdout
 from asyncmirror.cli.gather import Gathered, Output
 from asyncmirror.cli.json_lines import dump
 from asyncmirror.cli.verify import asked as verification
-from asyncmirror.journal.writer import Belongs
+from asyncmirror.journal.belongs import Belongs
 from asyncmirror.settings import Collection
 from asyncmirror.store.configured import configured_endpoint
 from asyncmirror.text import show_line, show_name

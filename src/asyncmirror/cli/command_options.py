@@ -4,26 +4,26 @@ Owns those tables. What `sync` has, and what an option is, stands in `cli.option
 `sync` has them too.
 """
 
-from asyncmirror.cli import read
+from asyncmirror.cli import paths, read
 from asyncmirror.cli.options import OPTIONS, Option
 
 NO_WRITE = Option(("--no-write",), "doctor.write", read.negated, "", "write nothing, not even to see what the store verifies")
 """Only `doctor` knows it."""
 
 CONFIG = Option(
-    ("--config",), "mirror.file", read.path, "FILE", "the mirror file (default: asyncmirror.toml in the working directory)"
+    ("--config",), "mirror.file", paths.path, "FILE", "the mirror file (default: asyncmirror.toml in the working directory)"
 )
 """Of every command that can do with a mirror file."""
 
 MIRROR: tuple[Option, ...] = (
     CONFIG,
-    Option(("--root",), "mirror.root", read.path, "DIR", "which of its roots (default: the first that is there)"),
+    Option(("--root",), "mirror.root", paths.path, "DIR", "which of its roots (default: the first that is there)"),
 )
 """Of those that look at its tree."""
 
 BATCHES: tuple[Option, ...] = (
     Option(
-        ("--batches",), "batches.file", read.file, "FILE", "mirror what is queued in this batch.json, and keep it up to date"
+        ("--batches",), "batches.file", paths.file, "FILE", "mirror what is queued in this batch.json, and keep it up to date"
     ),
     Option(("--max-batches",), "batches.most", read.count, "N", "end after so many of them (default: 1000)"),
 )
@@ -83,7 +83,7 @@ _TOLD = tuple(option for option in OPTIONS["output"] if option.name in ("quiet",
 _WORKERS = Option(("--max-workers",), "crawl.workers", read.count, "N", "threads that list (default: 1; over a network 8)")
 
 FIND: tuple[Option, ...] = (
-    Option(("-o", "--output"), "find.output", read.path, "FILE", "instead of stdout; it is replaced when all is written"),
+    Option(("-o", "--output"), "find.output", paths.path, "FILE", "instead of stdout; it is replaced when all is written"),
     Option(("--depth",), "find.depth", read.depth, "N", "levels below ROOT that are written; all are counted (default: all)"),
     _WORKERS,
     Option(("--format",), "find.format", read.choice("find", "ncdu"), "find|ncdu", "what is written (default: find)"),
@@ -94,11 +94,11 @@ FIND: tuple[Option, ...] = (
 """Of `find`. Those that `sync` does not know have no variable."""
 
 BATCH: tuple[Option, ...] = (
-    Option(("-o", "--output"), "batch.output", read.path, "FILE", "instead of stdout; it is replaced when all is written"),
+    Option(("-o", "--output"), "batch.output", paths.path, "FILE", "instead of stdout; it is replaced when all is written"),
     Option(("--max-size",), "batch.most", read.size, "SIZE", "of a batch, unless it is a single file (default: 1TB)"),
     Option(("--min-size",), "batch.least", read.size, "SIZE", "small neighbours are put together up to it (default: 10GB)"),
     Option(("--subdir",), "batch.subdir", str, "PATH", "only what is in this directory of the tree"),
-    Option(("--root",), "batch.root", read.path, "DIR", "where the tree of a find.json stands"),
+    Option(("--root",), "batch.root", paths.path, "DIR", "where the tree of a find.json stands"),
     Option(("--plain",), "batch.plain", read.switch, "", "only the lists that the old tools know"),
     _WORKERS,
     _SYMLINKS,
@@ -122,7 +122,7 @@ EXPORT: tuple[Option, ...] = (
         "inventory|sha256sum|csv|parquet",
         "what is written (default: inventory, a path a line)",
     ),
-    Option(("-o", "--output"), "export.output", read.path, "FILE", "instead of stdout; it is replaced when all is written"),
+    Option(("-o", "--output"), "export.output", paths.path, "FILE", "instead of stdout; it is replaced when all is written"),
     Option(("--subdir",), "export.subdir", str, "PATH", "only what is below this directory of SOURCE; paths begin there"),
     Option(
         ("--per-directory",), "export.per_directory", read.switch, "", "a checksum file for each directory, below the one of -o"

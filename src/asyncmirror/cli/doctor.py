@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from asyncmirror.cli import read, stdout
+from asyncmirror.cli import paths, stdout
 from asyncmirror.cli.gather import Gathered
 from asyncmirror.cli.json_lines import dump
 from asyncmirror.cli.logs import Redactor
@@ -52,8 +52,8 @@ def question(gathered: Gathered, arguments: Sequence[str]) -> Question:
         UsageError: There are two of a kind.
     """
     urls = [argument for argument in arguments if argument.startswith("s3://")]
-    paths = [argument for argument in arguments if not argument.startswith("s3://")]
-    if len(urls) > 1 or len(paths) > 1:
+    names = [argument for argument in arguments if not argument.startswith("s3://")]
+    if len(urls) > 1 or len(names) > 1:
         raise UsageError("at most one s3://BUCKET[/PREFIX] and one SOURCE can be looked at")
     given = gathered.sections
     journal = given.get("settings", {}).get("journal")
@@ -61,7 +61,7 @@ def question(gathered: Gathered, arguments: Sequence[str]) -> Question:
     flags = {name: gathered.variables.get(name, f"--{name}") for name in ("region", "endpoint-url")}
     return Question(
         destination=Destination.parse(urls[0]) if urls else None,
-        source=read.source(paths[0]) if paths else None,
+        source=paths.source(names[0]) if names else None,
         connection=gathered.fill(Connection(), "connection") if connection else Connection(),
         objects=gathered.fill(ObjectOptions(), "objects"),
         tuning=gathered.fill(Tuning(), "tuning"),

@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 
 from asyncmirror.audit.agreed import remaps_of
 from asyncmirror.audit.digests import Digests, Known
-from asyncmirror.cli import read, stderr, stdout
+from asyncmirror.cli import paths, stderr, stdout
 from asyncmirror.cli.fold import PROBLEMS_KEPT
 from asyncmirror.cli.gather import Gathered
 from asyncmirror.cli.status import locate
@@ -112,7 +112,7 @@ def run(gathered: Gathered, source: str | None, destination: str | None) -> int:
     journal = locate(gathered, source, destination)
     of = None
     if destination is not None and source is not None:
-        of = belongs(read.path(source), Destination.parse(destination), gathered.fill(Connection(), "connection"))
+        of = belongs(paths.path(source), Destination.parse(destination), gathered.fill(Connection(), "connection"))
     teller = _Teller(quiet=gathered.output().quiet)
     with reader.reading(journal, of) as connection:
         mirror = _mirror(connection, journal, source)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
-from asyncmirror.cli import read
+from asyncmirror.cli import paths, read
 from asyncmirror.cli.options import Option
 from asyncmirror.errors import UsageError
 from asyncmirror.http.address import Address
@@ -193,7 +193,7 @@ class Gathered(NamedTuple):
             UsageError: The source is no directory, the destination no S3 URL, or a value is out of bounds.
         """
         settings = Settings(
-            source=read.source(source),
+            source=paths.source(source),
             destination=Destination.parse(destination),
             connection=self.fill(Connection(), "connection"),
             objects=self.fill(ObjectOptions(), "objects"),

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from asyncmirror.cli import read, stderr
+from asyncmirror.cli import paths, stderr
 from asyncmirror.cli.command_options import BATCH, PRICES, SILENT
 from asyncmirror.cli.gather import Gathered, Given, from_environment, gather
 from asyncmirror.cli.options import OPTIONS, Option
@@ -20,7 +20,7 @@ from asyncmirror.errors import OutputError, UsageError
 from asyncmirror.formats import mirror_toml
 from asyncmirror.formats.mirror_template import TEMPLATE
 from asyncmirror.formats.mirror_toml import MirrorFile, Setting
-from asyncmirror.journal.writer import Belongs
+from asyncmirror.journal.belongs import Belongs
 from asyncmirror.settings import Connection
 from asyncmirror.store.configured import configured_endpoint
 from asyncmirror.text import show_line
@@ -114,7 +114,7 @@ def init(name: str) -> int:
         UsageError: There is a file of that name.
         OutputError: It can't be written.
     """
-    path = read.path(name)
+    path = paths.path(name)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(TEMPLATE)

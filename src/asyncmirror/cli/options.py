@@ -1,13 +1,13 @@
 """Every flag, once: its name, its environment variable, how its text is read and which field it sets.
 
-Owns the table. Bounds and defaults are `settings`' business, how a text becomes a value is `cli.read`'s, what wins over
-what is `cli.gather`'s. Knows no parser, no screen and no engine.
+Owns the table. Bounds and defaults are `settings`' business, how a text becomes a value is `cli.read`'s and `cli.paths`', what
+wins over what is `cli.gather`'s. Knows no parser, no screen and no engine.
 """
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from asyncmirror.cli import read
+from asyncmirror.cli import paths, read
 from asyncmirror.settings import Tuning
 
 _VARIABLE_PREFIX = "ASYNCMIRROR_"
@@ -47,7 +47,7 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
         Option(("--profile",), "connection.profile", read.plain, "NAME", "section of the AWS configuration to use"),
         Option(("--region",), "connection.region", read.plain, "NAME", "region of the bucket"),
         Option(("--no-sign-request",), "connection.sign_request", read.negated, "", "send requests anonymously"),
-        Option(("--ca-bundle",), "connection.ca_bundle", read.file, "FILE", "certificates to trust, in PEM form"),
+        Option(("--ca-bundle",), "connection.ca_bundle", paths.file, "FILE", "certificates to trust, in PEM form"),
         Option(
             ("--addressing-style",),
             "connection.addressing_style",
@@ -159,19 +159,19 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
         ),
     ),
     "selection": (
-        Option(("--include",), "settings.rules", read.include, "PATTERN", "the first rule that matches decides", joined=True),
-        Option(("--exclude",), "settings.rules", read.exclude, "PATTERN", "leave out what matches; may repeat", joined=True),
-        Option(("--exclude-from",), "settings.rules", read.exclude_from, "FILE", "patterns, one per line", joined=True),
+        Option(("--include",), "settings.rules", paths.include, "PATTERN", "the first rule that matches decides", joined=True),
+        Option(("--exclude",), "settings.rules", paths.exclude, "PATTERN", "leave out what matches; may repeat", joined=True),
+        Option(("--exclude-from",), "settings.rules", paths.exclude_from, "FILE", "patterns, one per line", joined=True),
         Option(
             ("--subdir",),
             "settings.subdirs",
-            read.subdir,
+            paths.subdir,
             "PATH",
             "only this directory or file of SOURCE; may repeat",
             joined=True,
         ),
         Option(
-            ("--remap",), "settings.remaps", read.remap, "FROM=TO", "what is in FROM goes below TO; may repeat", joined=True
+            ("--remap",), "settings.remaps", paths.remap, "FROM=TO", "what is in FROM goes below TO; may repeat", joined=True
         ),
         Option(
             ("--symlinks",),
@@ -209,7 +209,7 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
         Option(
             ("--allow-secrets",),
             "settings.allow_secrets",
-            read.pattern,
+            paths.pattern,
             "PATTERN",
             "send what matches though it looks like a secret; may repeat",
             joined=True,
@@ -217,14 +217,14 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
         Option(("--no-probe",), "settings.probe", read.negated, "", "do not try what the store verifies"),
         Option(("--public",), "settings.public", read.switch, "", "the bucket is public, even if the store does not say so"),
         Option(("--drop-cache",), "settings.drop_cache", read.switch, "", "keep large files out of the page cache once read"),
-        Option(("--journal",), "settings.journal", read.path, "FILE", "where the journal is kept"),
+        Option(("--journal",), "settings.journal", paths.path, "FILE", "where the journal is kept"),
     ),
     "page": (
         Option(("--http",), "output.http", read.address, "ADDRESS:PORT", "serve a page and metrics: 127.0.0.1:8642"),
         Option(
             ("--http-token-file",),
             "output.http_token_file",
-            read.path,
+            paths.path,
             "FILE",
             "private file with the token that whoever looks must show (or set ASYNCMIRROR_HTTP_TOKEN)",
         ),
@@ -242,7 +242,7 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
         ),
     ),
     "service": (
-        Option(("--log-file",), "output.log_file", read.path, "FILE", "a log of what runs did: problems, results, notices"),
+        Option(("--log-file",), "output.log_file", paths.path, "FILE", "a log of what runs did: problems, results, notices"),
         Option(("--log-format",), "output.log_format", read.choice("text", "json"), "text|json", "of the file (default: json)"),
         Option(
             ("--log-max-size",),

@@ -1,14 +1,12 @@
-"""How the text of an option becomes its value.
+"""How the text of an option becomes its value: numbers, words, headers.
 
 Owns the readers: each takes the text and gives the value, or raises a `UsageError` that says what to write instead.
-Knows no flag's name, no environment and no parser.
+Knows no flag's name, no environment and no parser. What names files is read in `paths`.
 """
 
 import math
-import os
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -16,11 +14,10 @@ from urllib.parse import urlsplit
 from asyncmirror.errors import UsageError
 from asyncmirror.http import address as addresses
 from asyncmirror.model import Algorithm
-from asyncmirror.plan.filters import Filters
-from asyncmirror.plan.remap import Remaps
 from asyncmirror.plan.schedule import parse as parse_schedule
-from asyncmirror.settings import MaxDelete, Remap, Rule, Secrets, Stubs, Symlinks, Tuning, check_endpoint
+from asyncmirror.settings import MaxDelete, Secrets, Stubs, Symlinks, Tuning
 from asyncmirror.sizes import parse_size
+from asyncmirror.store_url import parse_store_url
 from asyncmirror.timetable import OFF, Timetable
 
 _YES = frozenset({"1", "true", "yes", "on"})
@@ -45,7 +42,7 @@ def size_or_off(text: str) -> int:
     return 0 if text.strip().lower() == "off" else parse_size(text)
 
 
-endpoint = check_endpoint
+endpoint = parse_store_url
 address = addresses.parse
 
 
@@ -187,11 +184,6 @@ def secrets(text: str) -> Secrets:
     return Secrets(choice(*(member.value for member in Secrets))(text))
 
 
-def pattern(text: str) -> tuple[str, ...]:
-    """A pattern by itself, in the language of the rules."""
-    return (_rule(include=False, pattern=text).pattern,)
-
-
 def notify(text: str) -> tuple[str, ...]:
     """A command that can be run, or a URL. What is wrong with it is said without repeating it: it may hold a secret."""
     if text.startswith(("https://", "http://")):
@@ -213,82 +205,6 @@ def notify(text: str) -> tuple[str, ...]:
     if not words or "\0" in text or not text.isprintable() or shutil.which(words[0]) is None:
         raise UsageError("there is no such command", hint="write a program with its arguments, or https://HOST/PATH")
     return (text,)
-
-
-def path(text: str) -> Path:
-    """A path, which need not exist, made absolute; ``..`` stays, because a link may stand before it."""
-    if not text or "\0" in text:
-        raise UsageError(f"{text!r} is no path")
-    return Path(text).absolute()
-
-
-def file(text: str) -> Path:
-    """A file that is there and can be read."""
-    found = path(text)
-    try:
-        with found.open("rb"):
-            pass
-    except OSError as error:
-        raise UsageError(f"{text!r} can't be read: {error.strerror}") from None
-    return found
-
-
-def source(text: str) -> Path:
-    """The directory to mirror, which must be there."""
-    found = path(text)
-    try:
-        is_directory = found.is_dir()
-        is_there = is_directory or os.path.lexists(found)
-    except OSError as error:
-        raise UsageError(f"the source {text!r} can't be looked at: {error.strerror}") from None
-    if is_directory:
-        return found
-    what = "is no directory" if is_there else "does not exist"
-    raise UsageError(f"the source {text!r} {what}", hint="give the directory that is to be mirrored")
-
-
-def include(text: str) -> tuple[Rule, ...]:
-    """A pattern that keeps what it matches."""
-    return (_rule(include=True, pattern=text),)
-
-
-def exclude(text: str) -> tuple[Rule, ...]:
-    """A pattern that leaves out what it matches."""
-    return (_rule(include=False, pattern=text),)
-
-
-def exclude_from(text: str) -> tuple[Rule, ...]:
-    """The patterns of a file, one per line; empty lines and those that begin with ``#`` are passed over."""
-    try:
-        lines = path(text).read_bytes().decode("utf-8", "surrogateescape").split("\n")
-    except OSError as error:
-        raise UsageError(f"{text!r} can't be read: {error.strerror}") from None
-    patterns = (line.removesuffix("\r") for line in lines)
-    return tuple(_rule(include=False, pattern=line) for line in patterns if line and not line.startswith("#"))
-
-
-def _rule(*, include: bool, pattern: str) -> Rule:
-    rule = Rule(include=include, pattern=pattern)
-    Filters((rule,))  # a malformed pattern should be named by the flag that it came with
-    return rule
-
-
-def remap(text: str) -> tuple[Remap, ...]:
-    """``FROM=TO``: a directory of the source, and where below the destination its content goes. FROM has no equals sign."""
-    source, equals, target = text.partition("=")
-    if not equals:
-        raise UsageError(f"{text!r} is no remap", hint="write FROM=TO")
-    moved = Remap(source.removesuffix("/"), target.removesuffix("/"))
-    Remaps((moved,))
-    return (moved,)
-
-
-def subdir(text: str) -> tuple[str, ...]:
-    """A directory or a file of the source."""
-    place = text.removesuffix("/")
-    if "\0" in place or not {"", ".", ".."}.isdisjoint(place.split("/")):
-        raise UsageError(f"{text!r} is no relative path", hint="write it below the source, without '.' and '..'")
-    return (place,)
 
 
 def metadata(text: str) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from asyncmirror.cli import read, report, stderr, stdout
+from asyncmirror.cli import paths, report, stderr, stdout
 from asyncmirror.cli.fold import PROBLEMS_KEPT
 from asyncmirror.cli.gather import Gathered, Output
 from asyncmirror.engine.crawl import Crawl, Totals
@@ -74,7 +74,7 @@ def find(gathered: Gathered, root: str) -> int:
         OutputError: The outline can't be written.
     """
     asked = replace(Find(), **gathered.sections.get("find", {}))
-    tree = read.source(root)
+    tree = paths.source(root)
     writes = asked.output is not None or not asked.summary
     if asked.output is None:
         stdout.need()
@@ -103,7 +103,7 @@ def batch(gathered: Gathered, tree: str) -> int:
     """
     asked = replace(Divide(), **gathered.sections.get("batch", {}))
     limits = Limits(asked.least, asked.most).check()
-    place = read.path(tree)
+    place = paths.path(tree)
     if asked.output is None:
         stdout.need()
     teller = _Teller(gathered.output())

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from asyncmirror.cli import read, stdout
+from asyncmirror.cli import paths, stdout
 from asyncmirror.cli.fold import PROBLEMS_KEPT
 from asyncmirror.cli.gather import Gathered
 from asyncmirror.cli.json_lines import dump
@@ -68,7 +68,7 @@ def locate(gathered: Gathered, source: str | None, destination: str | None) -> P
     if isinstance(named, Path):
         return named
     connection = gathered.fill(Connection(), "connection")
-    return default_journal(belongs(read.path(source), Destination.parse(destination), connection))
+    return default_journal(belongs(paths.path(source), Destination.parse(destination), connection))
 
 
 def to_json(status: Status) -> dict[str, object]:

@@ -14,14 +14,14 @@ import uvloop
 
 from asyncmirror.audit.merge import Finding, Verdict
 from asyncmirror.audit.verify import Gauge, Report, Verifier
-from asyncmirror.cli import read, stdout
+from asyncmirror.cli import paths, stdout
 from asyncmirror.cli.gather import Gathered, Output
 from asyncmirror.cli.json_lines import dump
 from asyncmirror.cli.meter import Meter
 from asyncmirror.cli.report import duration
 from asyncmirror.engine.journals import belongs, default_journal, journals_of
 from asyncmirror.errors import UsageError
-from asyncmirror.journal.writer import Belongs
+from asyncmirror.journal.belongs import Belongs
 from asyncmirror.settings import Connection, Destination, ObjectOptions, Tuning, Verification
 from asyncmirror.sizes import format_size
 from asyncmirror.store.configured import configured_endpoint
@@ -41,7 +41,7 @@ def asked(gathered: Gathered, destination: str, source: str | None) -> Verificat
     """
     where = Destination.parse(destination)
     connection = gathered.fill(Connection(), "connection")
-    root = None if source is None else read.source(source)
+    root = None if source is None else paths.source(source)
     journal = gathered.sections.get("settings", {}).get("journal")
     if journal is None and root is not None:
         journal = default_journal(belongs(root, where, connection))

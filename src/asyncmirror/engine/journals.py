@@ -9,8 +9,8 @@ import os
 import re
 from pathlib import Path
 
+from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.lock import Holder, holder
-from asyncmirror.journal.writer import Belongs
 from asyncmirror.settings import Connection, Destination
 from asyncmirror.source.filesystem import is_local, kind
 from asyncmirror.store.configured import configured_endpoint

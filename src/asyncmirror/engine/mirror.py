@@ -34,8 +34,9 @@ from asyncmirror.engine.watch import watch
 from asyncmirror.errors import AsyncmirrorError, CredentialsError, UntrustedError
 from asyncmirror.events import Event, Notice, Progress, Started, Waiting
 from asyncmirror.journal import queries
+from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.changes import Remember
-from asyncmirror.journal.writer import Belongs, Journal
+from asyncmirror.journal.writer import Journal
 from asyncmirror.plan.filters import Filters
 from asyncmirror.plan.remap import Remaps
 from asyncmirror.plan.schedule import Schedule

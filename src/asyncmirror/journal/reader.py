@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from asyncmirror.errors import UsageError
 from asyncmirror.journal import queries
+from asyncmirror.journal.belongs import Belongs, refuse_other
 from asyncmirror.journal.lock import Lock
 from asyncmirror.journal.schema import check_header, connect, translate
-from asyncmirror.journal.writer import Belongs, refuse_other
 from asyncmirror.model import Outcome
 
 

@@ -11,52 +11,27 @@ import queue
 import sqlite3
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from asyncmirror.errors import JournalError, UsageError
+from asyncmirror.errors import JournalError
 from asyncmirror.journal import queries, runs
+from asyncmirror.journal.belongs import Belongs, refuse_other
 from asyncmirror.journal.changes import Change, apply
+from asyncmirror.journal.directories import Directories
 from asyncmirror.journal.lock import Lock
 from asyncmirror.journal.queries import Known
-from asyncmirror.journal.schema import check_integrity, connect, translate, translate_damage
+from asyncmirror.journal.schema import check_integrity, connect, translate
 from asyncmirror.model import Record
 
 T = TypeVar("T")
 _LINGER = 0.05
 """Seconds that a change waits at most while questions keep coming."""
-_REMEMBERED = 10_000  # directory ids
 _REMEMBER = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 _OPEN = "open"
 """What is on record as long as the journal is open: where that is."""
-
-
-class Belongs(NamedTuple):
-    """What a journal is of. A journal used for another bucket would call files complete that are not there."""
-
-    source: str
-    destination: str
-    endpoint: str
-
-
-def refuse_other(on_record: Mapping[str, str], belongs: Belongs, path: Path) -> None:
-    """See that a journal is of the destination that is meant; its source may be another mount's.
-
-    Raises:
-        UsageError: It is not.
-        JournalError: It does not say what it is of.
-    """
-    if not on_record.keys() >= set(Belongs._fields):
-        raise translate_damage(path, "it does not say what it is of")
-    if any(on_record[key] != getattr(belongs, key) for key in ("destination", "endpoint")):
-        raise UsageError(
-            f"the journal {os.fspath(path)!r} belongs to {on_record['destination']}"
-            f" at {on_record['endpoint'] or 'AWS'}, not to {belongs.destination} at {belongs.endpoint or 'AWS'}",
-            hint="give this destination a --journal of its own",
-        )
 
 
 class _Job(NamedTuple):
@@ -95,7 +70,7 @@ class Journal:
             self._unlock()
             raise
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._directories: OrderedDict[bytes, int] = OrderedDict()
+        self._directories = Directories()
         self._broken: JournalError | None = None
         self._run: int | None = None  # the one going on; the thread's
         self._summary: Mapping[str, object] | None = None  # what the last one came to
@@ -145,7 +120,7 @@ class Journal:
         except JournalError as error:
             self._broken = error
             raise
-        self._directories.clear()  # ids that were given since the last commit are nobody's
+        self._directories.forget()
         self._broken = None
 
     def begin_run(self) -> "Future[None]":
@@ -212,7 +187,7 @@ class Journal:
         Raises:
             JournalError: The journal failed.
         """
-        return self.ask(lambda connection: queries.known(connection, self._directory(connection, path), names)).result()
+        return self.ask(lambda connection: queries.known(connection, self._directories.find(connection, path), names)).result()
 
     def records(self, directory: int, names: Sequence[bytes]) -> dict[bytes, Record]:
         """All that is known of some entries of a directory. Blocks: not for the event loop's thread.
@@ -221,20 +196,6 @@ class Journal:
             JournalError: The journal failed.
         """
         return self.ask(lambda connection: queries.records(connection, directory, names)).result()
-
-    def _directory(self, connection: sqlite3.Connection, path: bytes) -> int:
-        """The id of a directory, given now where it has none: it is committed with the first change that needs it."""
-        found = self._directories.get(path)
-        if found is None:
-            found = queries.directory_id(connection, path)
-            if not found:
-                if not connection.in_transaction:
-                    connection.execute("BEGIN")
-                found = connection.execute("INSERT INTO directory (path) VALUES (?)", (path,)).lastrowid or 0
-            self._directories[path] = found
-            if len(self._directories) > _REMEMBERED:
-                self._directories.popitem(last=False)
-        return found
 
     def _serve(self) -> None:
         """The thread: serve jobs in order, commit when the queue is empty or a change has waited long enough."""

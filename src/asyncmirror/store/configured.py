@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from asyncmirror.settings import Connection, check_endpoint
+from asyncmirror.settings import Connection
 from asyncmirror.store.session import DEFAULT_REGION, Credentials, Endpoint, find_ca_bundle
+from asyncmirror.store_url import parse_store_url
 
 _KEYS = frozenset({"aws_access_key_id", "aws_secret_access_key", "aws_session_token"})
 # Lines of a profile that change nothing for us, or that are looked at here.
@@ -74,7 +75,7 @@ def configured_endpoint(connection: Connection) -> str:
         UsageError: It is no URL of a store, or holds a login, which would then stand in the journal.
     """
     url = connection.endpoint_url or _from_environment() or _from_profile(connection.profile)
-    return check_endpoint(url).rstrip("/") if url else ""
+    return parse_store_url(url).rstrip("/") if url else ""
 
 
 def plain(bucket: str, connection: Connection) -> Plain | None:

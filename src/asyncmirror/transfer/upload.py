@@ -1,7 +1,7 @@
 """A worker's job: from works to outcomes.
 
 Owns what happens to each file: small ones read together in one thread hop and sent one after the other, large ones in parts,
-suspected ones read and compared first; a file that changed is looked at anew a few times. Every work that comes in ends in
+suspected ones compared first; a file that changed is looked at anew a few times. Every work that comes in ends in
 exactly one outcome, or in an error that ends the run. Decisions are `plan`'s, requests the store's, records the ledger's.
 """
 
@@ -38,8 +38,8 @@ from asyncmirror.source.beneath import Beneath, classify, identity_of
 from asyncmirror.source.filesystem import is_local, kind
 from asyncmirror.source.read import OpenFile, Whole, read_whole
 from asyncmirror.store.retry import RetryingStore
-from asyncmirror.transfer.adopt import is_equal
 from asyncmirror.transfer.budget import ByteBudget
+from asyncmirror.transfer.comparing import Comparing
 from asyncmirror.transfer.conditional import put_object
 from asyncmirror.transfer.guard import Guard
 from asyncmirror.transfer.multipart import Drained, Multipart, differs, is_of_nothing
@@ -66,6 +66,7 @@ class Uploader:
         self._algorithm = settings.objects.algorithm
         self._guard = Guard(settings, store, ledger.notice)
         self._budget = ByteBudget(settings.tuning.max_memory)
+        self._comparing = Comparing(store, ledger, self._budget, readers, settings.tuning, self._algorithm)
         self._multipart = Multipart(
             store, ledger, self._budget, readers, settings.tuning, settings.objects, lambda: self.draining
         )
@@ -98,6 +99,7 @@ class Uploader:
         """Go by another tuning from now on."""
         self._settings = replace(self._settings, tuning=tuning)
         self._budget.resize(tuning.max_memory)
+        self._comparing.steer(tuning)
         self._multipart.steer(tuning)
 
     def active(self, most: int) -> tuple[Transfer, ...]:
@@ -179,9 +181,9 @@ class Uploader:
         loop = asyncio.get_running_loop()
         open_file = partial(OpenFile, self._beneath, work.file, drop_cache=self._settings.drop_cache)
         with await loop.run_in_executor(self._readers, open_file) as opened:
-            if work.action is Action.RECHECK and await self._is_same(work, opened):
+            if work.action is Action.RECHECK and await self._comparing.is_same(work, opened):
                 return
-            if work.action is Action.ADOPT and await self._is_adopted(work, opened):
+            if work.action is Action.ADOPT and await self._comparing.is_adopted(work, opened):
                 return
             if work.size >= self._settings.tuning.largest_put or work.action is Action.RESUME:
                 await self._in_parts(work, opened)
@@ -207,44 +209,6 @@ class Uploader:
             self._complete(work, completed)
         finally:
             self._active.pop(work.path, None)  # gone where a directory named the file twice
-
-    async def _is_same(self, work: Work, opened: OpenFile) -> bool:
-        """Read a file whose times changed; where it is what was stored, journal its new identity and send nothing."""
-        before = work.record.completed
-        assert before is not None
-        piece = self._settings.tuning.part_size
-        held = min(max(piece, before.part_size), self._budget.capacity)
-        await self._budget.acquire(held)
-        try:
-            value = await asyncio.get_running_loop().run_in_executor(
-                self._readers, opened.checksum, before.checksum.algorithm, before.part_size, piece
-            )
-        finally:
-            self._budget.release(held)
-        if value != before.checksum:
-            return False
-        renewed = before._replace(identity=opened.identity)
-        change = Complete(work.directory, work.file.name, renewed, clears=True)
-        self._ledger.settle(work, Outcome.UNCHANGED, "its times changed, its bytes did not", change)
-        return True
-
-    async def _is_adopted(self, work: Work, opened: OpenFile) -> bool:
-        """Look whether the bucket has the file already, as a checksum or an ETag proves; then journal it."""
-        remote = await self._store.head_object(work.key)
-        if remote is None or remote.size != work.size:
-            return False
-        held = min(self._settings.tuning.part_size, self._budget.capacity)
-        await self._budget.acquire(held)
-        try:
-            completed = await asyncio.get_running_loop().run_in_executor(
-                self._readers, is_equal, opened, remote, self._algorithm, held
-            )
-        finally:
-            self._budget.release(held)
-        if completed is None:
-            return False
-        self._ledger.settle(work, Outcome.ADOPTED, change=Complete(work.directory, work.file.name, completed, clears=True))
-        return True
 
     def _complete(self, work: Work, completed: Completed) -> None:
         self._accepted = True
