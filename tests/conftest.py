@@ -1,10 +1,28 @@
-"""What all tests share: those marked `real` run only where a real store is named."""
+"""What all tests share: those marked `real` run only where a real store is named, and none goes on for ever.
+
+pytest-timeout knows how long a test may take; what happens then stands here. Its own alarm may go off between the phases of a
+test, in a hook of pytest's, and ends the whole run there; and what it raises is taken by Hypothesis for a failure that is to be
+tried again, which hangs once more, with no alarm left.
+"""
 
 import os
+from collections.abc import Generator
+from typing import Protocol
 
 import pytest
 
+from tests.alarm import limited
+
 ENDPOINT = "ASYNCMIRROR_TEST_ENDPOINT"
+_LIMIT = pytest.StashKey[float]()
+
+
+class Limits(Protocol):
+    """What pytest-timeout found out about a test."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -14,3 +32,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "real" in item.keywords:
             item.add_marker(skip)
+
+
+def pytest_timeout_set_timer(item: pytest.Item, settings: Limits) -> bool:
+    """In the place of pytest-timeout's own: note the limit, for each of the phases."""
+    item.stash[_LIMIT] = settings.timeout
+    return True
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    with limited(item.stash.get(_LIMIT, 0.0)):
+        yield
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    with limited(item.stash.get(_LIMIT, 0.0)):
+        yield
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
+    with limited(item.stash.get(_LIMIT, 0.0)):
+        yield

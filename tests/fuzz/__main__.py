@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.alarm import HungError
 from tests.fuzz.every import TARGETS
-from tests.fuzz.target import HungError
 
 _BATCH = 10
 """How many times the inputs of the test suite stand in one batch."""

@@ -5,28 +5,21 @@ product.
 """
 
 import asyncio
-import signal
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, TypeVar
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+
+from tests.alarm import HungError, limited
 
 T = TypeVar("T")
 V = TypeVar("V")
 Run = Callable[[Coroutine[Any, Any, V]], V]
 _PHASES = (Phase.explicit, Phase.generate, Phase.target, Phase.shrink)
-
-
-class HungError(BaseException):
-    """An input took too long.
-
-    No code under test takes it for a failure of its own, and no smaller input is sought: each would take as long.
-    """
 
 
 @dataclass(frozen=True)
@@ -79,25 +72,6 @@ class Target(Generic[T]):
 
             attempt()
         return tried
-
-
-@contextmanager
-def limited(seconds: float) -> Iterator[None]:
-    """Raise `HungError` where the block takes longer, wherever it hangs. For the main thread."""
-
-    def hung(*_: object) -> NoReturn:
-        raise HungError(f"it took more than {seconds:g} s")
-
-    began = time.monotonic()
-    before = signal.signal(signal.SIGALRM, hung)
-    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)  # pytest-timeout's
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-        if left:
-            signal.setitimer(signal.ITIMER_REAL, max(0.01, left - (time.monotonic() - began)))
 
 
 @contextmanager

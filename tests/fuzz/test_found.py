@@ -25,8 +25,9 @@ from asyncmirror.sizes import parse_size
 from asyncmirror.store.s3 import S3Store
 from asyncmirror.store.session import open_session
 from asyncmirror.store.wire.document import parse
+from tests.alarm import limited
 from tests.fuzz import journals, pure
-from tests.fuzz.target import HungError, Target, constant, limited, looping
+from tests.fuzz.target import Target, constant, looping
 from tests.store.canned import http, serving, xml
 
 OF = Belongs("/tree", "s3://bucket", "")
@@ -214,16 +215,6 @@ def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
 
     with pytest.raises(AssertionError):
         Target("bad", st.binary(), constant(bad), 500).hunt(tmp_path, 1)
-
-
-def test_what_hangs_is_found() -> None:
-    def hang() -> None:
-        with limited(0.01):
-            while True:
-                pass
-
-    with pytest.raises(HungError):
-        hang()
 
 
 def test_what_a_task_raises_is_found() -> None:

@@ -12,7 +12,7 @@ from asyncmirror.settings import Connection, ObjectOptions
 from asyncmirror.sizes import MIB
 from asyncmirror.store.s3 import S3Store
 from asyncmirror.store.wire.document import parse
-from tests.fuzz.target import limited
+from tests.alarm import limited
 from tests.store.canned import serving as canned
 from tests.store.canned import xml
 from tests.wire.scripted import Peer, put, serving, wired
