@@ -1,5 +1,6 @@
 """A run that is told what to do while it goes on, by `asyncmirror ctl`, by SIGHUP, by a terminal that goes away; looked at."""
 
+import json
 import os
 import pty
 import signal
@@ -21,7 +22,11 @@ HOSTILE = os.fsdecode(b"\x1b[2J\n\xff")
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with serve("asyncmirror.testing", *(f"--bucket=box-{n}" for n in range(3)), "--latency-ms", str(LATENCY_MS)) as server:
+    fails = {"op": "PutObject", "key": "again-*", "kind": "status", "status": 500, "code": "InternalError", "every": 2}
+    boxes = [f"--bucket=box-{n}" for n in range(3)]
+    with serve(
+        "asyncmirror.testing", *boxes, "--latency-ms", str(LATENCY_MS), "--faults", json.dumps({"faults": [fails]})
+    ) as server:
         yield server
 
 
@@ -74,7 +79,9 @@ def test_it_pauses_goes_on_reads_its_file_again_and_ends_when_told(tree: Path, h
     site = Site(server.url, "box-1")
     runner = Runner(home, site.environment(home))
     file = home / "asyncmirror.toml"
-    text = f'root = "{tree}"\nbucket = "box-1"\n[limits]\nconcurrency = 4\n'
+    text = f'root = "{tree}"\nbucket = "box-1"\n[limits]\nloops = 2\nconcurrency = 4\n'
+    for each in tree.iterdir():
+        each.rename(each.with_name(f"again-{each.name}"))
     file.write_text(text)
     with runner.start("sync", "--no-progress") as running:
         wait_for(running, server, 10)
@@ -92,9 +99,12 @@ def test_it_pauses_goes_on_reads_its_file_again_and_ends_when_told(tree: Path, h
         running.wait_said("SIGHUP: nothing is changed: ")
         assert len(server.requests) == before
         journal = status["journal"]
+        assert "DEBUG" not in running.said()
+        assert ctl(runner, "log-level", "debug", "--journal", journal) == {"log-level": {"before": "warning", "after": "debug"}}
         assert ctl(runner, "resume", "--journal", journal) == {"paused": {"before": "yes", "after": "no"}}
         wait_for(running, server, 10)
         file.write_text(text)
+        running.wait_said("DEBUG asyncmirror.store.retry: PutObject: again-f")
         refused = runner.run("ctl", "set", "loops=4")
         assert refused.code == 2
         assert refused.error.startswith("asyncmirror: 'loops' can't be turned (what can: concurrency, ")

@@ -113,6 +113,9 @@ class Script:
     def resume(self) -> None:
         self.paused = False
 
+    def spread_log_levels(self) -> None:
+        raise NotImplementedError
+
     def progress(self) -> Progress:
         self.readings += 1
         return Progress(_SCANNING, 1, 7, 0, 0, {}, {}, 0, 0, 0.1 * self.readings, ())

@@ -1,6 +1,8 @@
 """A mirror that is turned, paused and gone on with while it runs."""
 
 import asyncio
+import logging
+import re
 import resource
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -19,8 +21,10 @@ from asyncmirror.events import Event, Settled, Summary
 from asyncmirror.model import Body, Checksum, Outcome, Properties, Stored
 from asyncmirror.settings import Connection, Destination, Settings, Tuning
 from asyncmirror.sizes import MIB
-from asyncmirror.testing import S3Server, ServerConfig
+from asyncmirror.testing import Fault, FaultPlan, Kind, S3Server, ServerConfig
 from tests.engine.house import PART, TUNING, House, Watched
+
+FAILS_ONCE = FaultPlan((Fault("PutObject", Kind.STATUS, status=500, code="InternalError", at=(3,)),))
 
 
 class Gated(Watched):
@@ -184,7 +188,7 @@ def test_what_differs_is_named() -> None:
         assert all(getattr(now, field) == value for field, value in values.items()), "a knob's text is what its flag takes"
 
 
-async def test_processes_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_processes_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     config = ServerConfig(buckets=("box",), latency=0.02)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", config.credentials[0].access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", config.credentials[0].secret_key)
@@ -193,7 +197,10 @@ async def test_processes_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for number in range(300):
         (root / f"f{number}").write_bytes(b"x")
     tuning = replace(TUNING, loops=2, concurrency=4)
+    repeated = "asyncmirror.store.retry"
+    caplog.set_level(logging.DEBUG, repeated)
     async with S3Server(config) as server:
+        server.inject(FAILS_ONCE)
         connection = Connection(endpoint_url=server.url, region="us-east-1")
         settings = Settings(root, Destination("box"), connection, tuning=tuning, journal=tmp_path / "j", probe=False)
         async with Mirror(settings) as mirror:
@@ -209,11 +216,21 @@ async def test_processes_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
                     await asyncio.sleep(0.1)
                     assert server.count == before
                     mirror.steer(replace(mirror.tuning, concurrency=12))
+                    logging.getLogger(repeated).setLevel(logging.INFO)
+                    mirror.spread_log_levels()
+                    logging.getLogger(repeated).setLevel(logging.DEBUG)  # it is the processes that must not say it any more
+                    server.inject(FAILS_ONCE)
                     mirror.resume()
         spare = 2  # what the run's own process may have open
         assert max(counts[:30]) <= 4 + spare
         assert 12 <= max(counts[30:]) <= 12 + spare
-        assert Counter(request.key for request in server.requests if request.op == "PutObject").most_common(1)[0][1] == 1
+        assert sorted(Counter(request.key for request in server.requests if request.op == "PutObject").values())[-3:] == [
+            1,
+            2,
+            2,
+        ]
+        (told,) = [record.getMessage() for record in caplog.records if record.name == repeated]
+        assert re.fullmatch(r"PutObject: f\d+: .*: attempt 2 follows in \d\.\d s", told), told
         assert len(server.objects("box")) == 300
 
 

@@ -172,6 +172,7 @@ class Obeying(Tap):
         asked = request.get("level")
         level = _level(asked if isinstance(asked, str) else "")
         logs.set_level(level)
+        self._open.spread_log_levels()
         before, self._level = self._level, level
         return self._changed("log-level", before, level, peer)
 

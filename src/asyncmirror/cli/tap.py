@@ -81,6 +81,10 @@ class Mirroring(Protocol):
         """Go on."""
         ...
 
+    def spread_log_levels(self) -> None:
+        """Have all processes of it log as this one does by now."""
+        ...
+
 
 class Tap(AbstractAsyncContextManager["Tap"]):
     """A follower; this one pays no heed to anything, and each overrides what it needs.

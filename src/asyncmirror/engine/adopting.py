@@ -84,6 +84,9 @@ class Adopters:
     def pause(self, *, paused: bool) -> None:
         """See `Crew.pause`: only the store's requests are paused."""
 
+    def spread_log_levels(self) -> None:
+        """See `Crew.spread_log_levels`: there is no other process."""
+
     def drain(self) -> None:
         """See `Crew.drain`."""
         self._adopter.draining = True

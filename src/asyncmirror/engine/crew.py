@@ -58,6 +58,10 @@ class Crew(Protocol):
         """Begin no request, or go on. The store of the run's own process is paused by the run."""
         ...
 
+    def spread_log_levels(self) -> None:
+        """Log from the levels on that loggers of the run's own process have by now."""
+        ...
+
     def drain(self) -> None:
         """Begin nothing new."""
         ...
@@ -105,6 +109,9 @@ class Alone:
 
     def pause(self, *, paused: bool) -> None:
         """See `Crew.pause`: this process's store is all there is."""
+
+    def spread_log_levels(self) -> None:
+        """See `Crew.spread_log_levels`: there is no other process."""
 
     def drain(self) -> None:
         """See `Crew.drain`."""

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias, cast
 
+from asyncmirror.engine.levels import LogLevels
 from asyncmirror.errors import AsyncmirrorError
 from asyncmirror.events import Flight, Transfer
 from asyncmirror.journal.changes import Change
@@ -48,6 +49,12 @@ class Pause(NamedTuple):
     """To a process: begin no request until the other message comes."""
 
     paused: bool
+
+
+class Relevel(NamedTuple):
+    """To a process: log from these levels on, which are the run's."""
+
+    log_levels: LogLevels
 
 
 class Committed(NamedTuple):
@@ -119,7 +126,9 @@ class Gauges(NamedTuple):
     flight: Flight
 
 
-Message: TypeAlias = Begin | Run | Drain | Steer | Pause | Committed | Outcomes | Done | Commit | Note | Halt | Log | Gauges
+ToProcess: TypeAlias = Begin | Run | Drain | Steer | Pause | Relevel | Committed
+FromProcess: TypeAlias = Outcomes | Done | Commit | Note | Halt | Log | Gauges
+Message: TypeAlias = ToProcess | FromProcess
 
 
 class Frames(asyncio.Protocol):

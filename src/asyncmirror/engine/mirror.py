@@ -254,6 +254,11 @@ class Mirror:
         if self._run is not None:
             self._run.pause(paused=paused)
 
+    def spread_log_levels(self) -> None:
+        """Have uploader processes log from the levels on that loggers of this process have by now. Later ones do anyway."""
+        if self._run is not None:
+            self._run.spread_log_levels()
+
     def drain(self) -> None:
         """Begin nothing new, finish the requests in flight, then end; resumable."""
         self._ending.set()

@@ -33,10 +33,12 @@ from asyncmirror.engine.frames import (
     Note,
     Outcomes,
     Pause,
+    Relevel,
     Result,
     Run,
     Steer,
 )
+from asyncmirror.engine.levels import log_from
 from asyncmirror.errors import AsyncmirrorError, ProcessError
 from asyncmirror.journal.changes import Change
 from asyncmirror.model import Outcome
@@ -164,6 +166,8 @@ class _Process:
                     case Pause(paused=paused):
                         limited = self._store.limited
                         limited.pause() if paused else limited.resume()
+                    case Relevel(log_levels=levels):
+                        log_from(levels)
                     case _:
                         raise TypeError(f"no message for a process: {message!r}")
 
@@ -191,7 +195,7 @@ async def _main(descriptor: int) -> None:
         os._exit(0)  # the run has ended, or was killed: what is in flight is nobody's any more
 
     _, frames = await asyncio.get_running_loop().create_connection(lambda: Frames(messages.put_nowait, lost), sock=peer)
-    logging.basicConfig(handlers=[_Forward(frames)], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[_Forward(frames)], format="%(message)s", force=True)
     begin = await messages.get()
     assert isinstance(begin, Begin)
     settings = begin.settings

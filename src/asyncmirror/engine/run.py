@@ -67,6 +67,7 @@ class Run:
         self._stages = Stages(settings, filters, root.beneath, journal, store, self._readers, probing, root.starts)
         self.steer, self.pause = self._stages.steer, self._stages.pause
         self.drain, self.stop = self._stages.drain, self._stages.stop
+        self.spread_log_levels = self._stages.spread_log_levels
 
     @property
     def fatal(self) -> AsyncmirrorError | None:

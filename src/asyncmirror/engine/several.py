@@ -28,9 +28,11 @@ from asyncmirror.engine.frames import (
     Note,
     Outcomes,
     Pause,
+    Relevel,
     Run,
     Steer,
 )
+from asyncmirror.engine.levels import log_levels
 from asyncmirror.engine.throttling import Throttling
 from asyncmirror.errors import AsyncmirrorError, JournalError, ProcessError
 from asyncmirror.events import Flight, Transfer
@@ -174,6 +176,11 @@ class Several:
         """See `Crew.pause`."""
         for member in self._members:
             member.frames.send(Pause(paused))
+
+    def spread_log_levels(self) -> None:
+        """See `Crew.spread_log_levels`."""
+        for member in self._members:
+            member.frames.send(Relevel(log_levels()))
 
     def drain(self) -> None:
         """See `Crew.drain`."""

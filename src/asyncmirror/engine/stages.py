@@ -103,6 +103,7 @@ class Stages:
             async with self._opened_crew() as self._crew, asyncio.TaskGroup() as group:
                 self._crew.steer(self._settings.tuning)  # it may have been turned while the crew was made
                 self._crew.pause(paused=self._paused)
+                self._crew.spread_log_levels()
                 if self.stopped:
                     self._crew.drain()
                 group.create_task(self._probe())
@@ -142,6 +143,10 @@ class Stages:
         """Begin no request, or go on."""
         self._paused = paused
         self._crew.pause(paused=paused)
+
+    def spread_log_levels(self) -> None:
+        """Have uploader processes log from the levels on that loggers of this process have by now."""
+        self._crew.spread_log_levels()
 
     def drain(self) -> None:
         """Begin nothing new, finish the requests in flight, then end."""

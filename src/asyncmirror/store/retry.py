@@ -8,6 +8,7 @@ was lost comes back as `UploadGoneError`, and what that means its caller finds o
 """
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -36,6 +37,7 @@ from asyncmirror.store.throttle import Throttle
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 _LONGEST_STALL = 86400.0
 """Seconds of throttling that a request sits out: a run must end, if nothing is left but one key that is always turned away."""
 
@@ -260,6 +262,7 @@ class _Patience:
         # In a storm the pause goes on the storm's account; whether there is one may not be known at its first refusal.
         if passed + (0.0 if throttled and throttle is not None else pause) > self._window:
             raise failure
+        _log.debug("%s: attempt %d follows in %.1f s", failure, tries.failures + 1, pause)
         if not self._is_ending(failure):
             await self._sleep(pause)
         if self._is_ending(failure):
