@@ -2,9 +2,10 @@
 
 Owns how the two go together. Pure. What the climb allows is the most that the pace may allow; while the pace is below that, the
 climb waits. A refusal in the turn of a trial ends the trial, and the limit that stood stands again: it was not refused. A
-refusal of the limit that stands lowers it a little, for good, so that the store is not asked for too much again and again, as
-the pace by itself would. Only where that happens several times in a row, the pace takes over, and goes down far. A store that
-refuses everything is out of order: then the climb keeps what it knew, and the pace alone comes back to it.
+refusal of the limit that stands sends it back to what the store admitted before, or lowers it a little, for good, so that the
+store is not asked for too much again and again, as the pace by itself would. Only where the store goes on refusing many, the
+pace takes over, and goes down far. A store that refuses everything is out of order: then the climb keeps what it knew, and the
+pace alone comes back to it.
 """
 
 import math
@@ -14,10 +15,10 @@ from asyncmirror.plan.climb import Climb
 from asyncmirror.plan.pace import Pace
 from asyncmirror.plan.trial import FULL, Reading
 
-CALM = 5.0
-"""Seconds without a refusal after which the next one is the first again."""
-IN_EARNEST = 5
-"""So many, one soon after the other, and it is not a little too much: the pace takes over."""
+SOON = 0.4
+"""Seconds from one lowering to the next, where few are refused: a store whose credit is used up refuses some at any rate."""
+EARNEST = 0.2
+"""So many of the requests begun since the last lowering were refused: it is not a little too much, and the pace takes over."""
 REMEMBERED = 60.0
 """Seconds after the last refusal for which the store counts as one that asks for fewer, though the climb has settled below."""
 
@@ -27,8 +28,8 @@ class Allowance(NamedTuple):
 
     pace: Pace
     climb: Climb | None = None
-    in_a_row: int = 0  # times that the climb had to retreat, each soon after the other
-    refused_at: float = -math.inf  # the last one
+    turned: int = 0  # refusals of requests begun since the limit was last lowered
+    lowered_at: float = -math.inf  # when the climb last had to retreat
 
     @classmethod
     def fixed(cls, most: int) -> Self:
@@ -68,25 +69,26 @@ class Allowance(NamedTuple):
 
     def is_asked_for_fewer(self, now: float) -> bool:
         """Whether less is allowed because the store asked for it, or the climb has settled where it did not long ago."""
-        return self.narrowed or now - self.refused_at < REMEMBERED
+        return self.narrowed or now - self.lowered_at < REMEMBERED
 
     def refused(self, number: int, begun: int, in_flight: int, now: float) -> "Allowance":
         """See `Pace.refused`."""
-        before = self.pace
+        before, climb = self.pace, self.climb
         after = before.refused(number, begun, in_flight, now)
-        climb = self.climb
-        if climb is None or after.mark == before.mark or not before.proven:
-            return self._replace(pace=after)
+        turned = self.turned + (number > before.mark)
+        if after.mark == before.mark:
+            return self._replace(pace=after, turned=turned)
+        if climb is None or not before.proven:
+            return self._replace(pace=after, turned=0)
         if in_flight < FULL * before.limit:  # not too many of them, but something else; and nothing new of what does well
-            return self._replace(pace=after._replace(good=before.good))
-        tried_more = climb.limit > climb.stands
-        first = 1 if climb.rate is not None else IN_EARNEST  # what has not even been measured yet may be far too much
-        in_a_row = self.in_a_row + 1 if now - self.refused_at < CALM else first
+            return self._replace(pace=after._replace(good=before.good), turned=0)
+        tried_more, since = climb.limit > climb.stands, number - before.mark
+        earnest = not tried_more and since >= before.limit and turned > EARNEST * since
+        if not (tried_more or earnest) and now - self.lowered_at < SOON:
+            return self._replace(pace=before._replace(heard=begun, heard_at=now), turned=turned)
         climb = climb.retreated(now, int(after.good))
         pace = after.steered(climb.stands)
-        if tried_more or in_a_row < IN_EARNEST:
-            return Allowance(pace.freed(), climb, in_a_row, now)
-        return Allowance(pace, climb, 0, now)
+        return Allowance(pace if earnest else pace.freed(), climb, lowered_at=now)
 
     def succeeded(self, number: int, now: float) -> "Allowance":
         """See `Pace.succeeded`."""

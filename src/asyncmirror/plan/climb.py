@@ -11,6 +11,7 @@ stays as it is.
   root of the step and doubles the pause before the next trial; where it is clear that there is a way to go, the step is
   squared, and the next trial begins at once. Nothing is tried while the loop has no CPU to spare: more requests would only wait
   for it.
+* Below a limit that was refused: half of the way up to it, again and again, and every step has to stand for a while.
 * Down: where it loses next to nothing, for such requests only waited in the store. It is tried ever more rarely, because where
   they did not wait trying costs.
 * While memory is short: down by a third every second, and no trial.
@@ -44,7 +45,10 @@ TOLERATED = -0.2
 PATIENCE = 15.0
 """Seconds after which a doubt is a verdict against the change."""
 BACKED_OFF = 0.95
-"""What a refusal at the limit that stands leaves of it."""
+"""What a refusal at the limit that stands leaves of it, at most."""
+SOUND = 2.0
+"""Seconds for which a limit stands without a refusal until it counts as one that the store admits: what it admits at once
+after a quiet time, a tenth of a second's worth or more, hides for so long that a limit is a little too much."""
 PRESSED, EASING = 0.7, 1.0
 """What memory pressure leaves of it, each time, and seconds from one such time to the next."""
 EASED = 8
@@ -73,6 +77,8 @@ class Climb(NamedTuple):
     down_pause: float = FIRST_DOWN
     down_step: float = COARSE
     refused: int = 0  # the limit that was last refused
+    sound: int = 0  # the limit that last stood for a while without a refusal; 0: none since that was refused, too
+    since: float = 0.0  # from when on the limit stands
     eased_at: float = 0.0  # when memory pressure may lower it again
 
     @classmethod
@@ -104,11 +110,20 @@ class Climb(NamedTuple):
         return _tried(self, rate, reading) if self.trying else _stood(self, rate, reading)
 
     def retreated(self, at: float, level: int) -> "Climb":
-        """The store refused requests, at a moment in seconds. `level`: how many were in flight."""
-        over = self._replace(trial=None, trying=False, window=None)
-        if self.limit <= self.stands:
-            lower = max(1, min(self.stands, int(level * BACKED_OFF + 0.5)))
-            over = over._replace(stands=lower, rate=None)
+        """The store refused requests, at a moment in seconds. `level`: how many were in flight.
+
+        Back to what was sound; else a little lower; or to the half of what has not even been measured, for that may be far too
+        much.
+        """
+        over = self._replace(trial=None, trying=False, window=None, since=at)
+        if self.limit > self.stands:
+            return _put_off(over._replace(refused=self.limit), at, COARSE, LONGEST_REFUSED)
+        if self.rate is None and not self.refused:
+            return over._replace(stands=max(1, min(self.stands, level // 2)))
+        lower = max(1, min(self.stands, int(level * BACKED_OFF + 0.5)))
+        if self.sound:
+            lower = min(lower, max(self.sound, lower // 2))
+        over = over._replace(stands=lower, rate=None, sound=0)
         return _put_off(over._replace(refused=self.limit), at, COARSE, LONGEST_REFUSED)
 
     def within(self, most: int) -> "Climb":
@@ -135,11 +150,14 @@ def _stood(climb: Climb, rate: Rate, reading: Reading) -> Climb:
     """The limit that stands had its turn: is it time for a trial?"""
     before, trial, stands = climb.rate, climb.trial, climb.stands
     climb = climb._replace(rate=rate, window=Window(reading, settled=True))
+    if reading.at - climb.since >= SOUND:
+        climb = climb._replace(sound=stands)
     if trial is None:
         if before is not None and rate.gain(before) > CHANGED:
             return climb._replace(up_at=reading.at, up_pause=FIRST_UP)
         if reading.at >= climb.up_at and stands < climb.most and rate.busy < BUSY:
-            step = FINE_UP if stands < climb.refused else climb.up_step
+            # Below what was refused, half of the way up to it.
+            step = max(FINE_UP, math.sqrt(climb.refused / stands)) if stands < climb.refused else climb.up_step
             trial = Trial(min(climb.most, max(stands + 1, round(stands * step))), stands, reading.at)
         elif reading.at >= climb.down_at and stands > 1:
             trial = Trial(max(1, min(stands - 1, round(stands / climb.down_step))), stands, reading.at)
@@ -169,12 +187,12 @@ def _tried(climb: Climb, rate: Rate, reading: Reading) -> Climb:
 
 
 def _in_favour(climb: Climb, trial: Trial, at: float) -> Climb:
-    climb = climb._replace(stands=trial.limit, rate=None)
+    climb = climb._replace(stands=trial.limit, rate=None, since=at)
     clear = trial.mean > CLEAR * abs(trial.step)
     if trial.step < 0:
         return climb._replace(down_at=at, down_step=min(DOUBLE, climb.down_step**2) if clear else COARSE)
     if trial.stands < climb.refused:
-        return climb._replace(up_at=at, down_at=at + climb.down_pause)
+        return climb._replace(up_at=at + SOUND, down_at=at + climb.down_pause)
     if not clear:
         return climb._replace(up_at=at, up_pause=FIRST_UP, down_at=at + climb.down_pause)
     step = min(DOUBLE, climb.up_step**2)
