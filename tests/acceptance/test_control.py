@@ -104,7 +104,7 @@ def test_it_pauses_goes_on_reads_its_file_again_and_ends_when_told(tree: Path, h
         assert ctl(runner, "resume", "--journal", journal) == {"paused": {"before": "yes", "after": "no"}}
         wait_for(running, server, 10)
         file.write_text(text)
-        running.wait_said("DEBUG asyncmirror.store.retry: PutObject: again-f")
+        running.wait_said("DEBUG asyncmirror.store.patience: PutObject: again-f")
         refused = runner.run("ctl", "set", "loops=4")
         assert refused.code == 2
         assert refused.error.startswith("asyncmirror: 'loops' can't be turned (what can: concurrency, ")

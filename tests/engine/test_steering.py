@@ -197,7 +197,7 @@ async def test_processes_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     for number in range(300):
         (root / f"f{number}").write_bytes(b"x")
     tuning = replace(TUNING, loops=2, concurrency=4)
-    repeated = "asyncmirror.store.retry"
+    repeated = "asyncmirror.store.patience"
     caplog.set_level(logging.DEBUG, repeated)
     async with S3Server(config) as server:
         server.inject(FAILS_ONCE)
