@@ -106,14 +106,41 @@ def test_the_exit_code_is_the_worst(tree: Path, runner: Runner, codes: tuple[int
     assert go(tree) == worst
 
 
-def test_what_is_no_longer_there_is_told_of(tree: Path, runner: Runner, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_run_cannot_begin_with_is_named_and_the_rest_of_its_batch_mirrored(
+    tree: Path, runner: Runner, capsys: pytest.CaptureFixture[str]
+) -> None:
     looked = runner()
-    paths = [str(tree / name) for name in ("a", "gone")]
-    write(tree, ["a", "gone"], batches=[{"paths": paths}])
+    (tree / "link").symlink_to("/etc")  # find.py followed it
+    paths = [str(tree / name) for name in ("a", "gone", "c/in", "link/passwd")]
+    write(tree, ["link/passwd", "b", "a", "gone", "c/in"], batches=[{"paths": paths}])
     assert go(tree) == 3
-    assert looked == [("a",)]
-    assert "1 of its paths are no longer there" in capsys.readouterr().err
-    assert read(tree) == {"completed": [], "queued": ["a", "gone"], "failed": ["a", "gone"]}
+    assert looked == [("a",), ("b",)]
+    assert read(tree) == {
+        "completed": ["b"],
+        "queued": ["a", "gone", "c/in", "link/passwd"],
+        "failed": ["a", "gone", "c/in", "link/passwd"],
+    }
+    err = capsys.readouterr().err
+    assert "the source has no 'gone' that can be looked at: no such file or directory\n" in err
+    assert "the source has no 'link/passwd' that can be looked at: not a directory\n" in err
+    assert "the source has no 'c/in' that can be looked at: not a directory\n" in err
+
+
+@pytest.mark.parametrize(("remains", "says"), [(True, "the source is empty (is it mounted?)"), (False, "does not exist")])
+def test_a_source_that_goes_away_ends_the_loop(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, remains: bool, says: str
+) -> None:
+    def run(*_: object) -> int:
+        tree.rename(tree.with_name("elsewhere"))
+        if remains:
+            tree.mkdir()
+        return 0
+
+    monkeypatch.setattr(sync, "run", run)
+    write(tree, ["a", "b", "c"])
+    assert go(tree) == 4
+    assert says in capsys.readouterr().err
+    assert read(tree) == {"completed": ["a"], "queued": ["b", "c"], "failed": []}
 
 
 def test_a_dry_run_changes_nothing(tree: Path, runner: Runner) -> None:

@@ -190,14 +190,16 @@ def test_a_second_signal_stops_and_the_first_one_names_the_exit_code() -> None:
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_a_signal_that_came_too_late_changes_nothing() -> None:
+@pytest.mark.parametrize(("goes_on", "error", "code"), [(False, "", 0), (True, "", 130), (True, "the store is away", 4)])
+def test_a_signal_that_came_too_late_changes_nothing_but_that_no_more_is_begun(*, goes_on: bool, error: str, code: int) -> None:
     heard = asyncio.Event()
 
     class Finished(Script):
         def drain(self) -> None:
             heard.set()
 
-    assert run(Finished(OBJECT, kill(signal.SIGINT), lambda _: heard.wait())) == 0
+    script = Finished(OBJECT, kill(signal.SIGINT), lambda _: heard.wait(), error=error, exit_code=4 if error else 0)
+    assert sync.run(Invocation(SETTINGS, Output(), goes_on=goes_on), Lines(None), script) == code
 
 
 def test_an_error_that_ended_the_run_goes_before_the_signal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,9 +3,11 @@
 Owns the loop, what becomes of a batch, and when the file is written: whole, after each batch, so that whatever ends the loop,
 the next one goes on from there, the old tools' too. A batch whose entries are all in the bucket is completed; one with
 something left is failed and queued again at the end; what ends a run ends the loop and leaves its batch where it was. Each
-batch is a run of its own; what is in the file is `formats.batch_json`'s.
+batch is a run of its own; what is in the file is `formats.batch_json`'s. A path that no run of this source can begin with (it
+is gone, or behind a link that is not followed) is named and left, and the rest of its batch is mirrored.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,13 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asyncmirror.cli import stderr
+from asyncmirror.cli.fold import PROBLEMS_KEPT
 from asyncmirror.cli.gather import Gathered, Invocation
-from asyncmirror.errors import UsageError
+from asyncmirror.engine.starts import starts
+from asyncmirror.errors import SourceGoneError, UsageError
 from asyncmirror.formats import batch_json
 from asyncmirror.formats.output import replacing
 from asyncmirror.http.picture import Batches
 from asyncmirror.plan.batches import Batch
+from asyncmirror.settings import Settings
 from asyncmirror.sizes import format_size
+from asyncmirror.source.beneath import Beneath
 from asyncmirror.text import show_line, show_name
 
 if TYPE_CHECKING:
@@ -43,6 +49,7 @@ def run(gathered: Gathered, invocation: Invocation, sync: Callable[[Invocation],
     Raises:
         UsageError: The file is no such file, or a path in it is not of the source.
         OutputError: The file can't be written.
+        SourceGoneError: Nothing of a batch is there, nor anything else.
         AsyncmirrorError: A run could not begin, or could not go on.
     """
     asked = _asked(gathered, invocation)
@@ -62,13 +69,14 @@ def run(gathered: Gathered, invocation: Invocation, sync: Callable[[Invocation],
         say(f"batch {number:,} of {len(parts):,}: {_told(batch, below)}")
         if site is not None:
             site.work_off(Batches(number, of, show_name(below[0] or b"."), batch.size, completed, number - 1 - completed))
-        there = [path for path in below if os.path.lexists(os.path.join(os.fsencode(source), path))]
-        if gone := len(below) - len(there):
-            say(f"{gone:,} of its paths are no longer there")
+        there, lost = _look(invocation.settings, below)
+        stderr.write([f"asyncmirror: {show_line(reason)}" for reason in lost[:PROBLEMS_KEPT]])
+        if len(lost) > PROBLEMS_KEPT:
+            stderr.write([f"asyncmirror: and {len(lost) - PROBLEMS_KEPT:,} more of its paths"])
         code = sync(_part(invocation, there)) if there else 0
         if code and code not in _LEFT:
             return code
-        code = code or (_LEFT[-1] if gone else 0)
+        code = code or (_LEFT[-1] if lost else 0)
         worst = min((each for each in (worst, code) if each), default=0)
         completed += not code
         if not invocation.settings.dry_run:
@@ -89,10 +97,35 @@ def _asked(gathered: Gathered, invocation: Invocation) -> Mapping[str, Any]:
     return asked
 
 
+def _look(settings: Settings, below: Sequence[bytes]) -> tuple[list[bytes], list[str]]:
+    """The paths that a run can begin with, and why it can't with the others.
+
+    Raises:
+        SourceGoneError: The source is not there any more.
+    """
+    there: list[bytes] = []
+    lost: list[str] = []
+    try:
+        beneath = Beneath(settings.source)
+    except UsageError as error:  # it was there when the command began
+        raise SourceGoneError(error.message, hint=error.hint) from error
+    with contextlib.closing(beneath):
+        for path in below:
+            try:
+                starts(beneath, [os.fsdecode(path)] if path else [], settings.symlinks)
+            except UsageError as error:
+                lost.append(error.message)
+            else:
+                there.append(path)
+        if not there and beneath.is_empty():
+            raise SourceGoneError("the source is empty", path=os.fspath(settings.source), hint="is it mounted?")
+    return there, lost
+
+
 def _part(invocation: Invocation, below: Sequence[bytes]) -> Invocation:
     """The run of a batch. A path that is the root itself is a run over all of it."""
     subdirs = () if b"" in below else tuple(map(os.fsdecode, below))
-    return replace(invocation, settings=replace(invocation.settings, subdirs=subdirs))
+    return replace(invocation, settings=replace(invocation.settings, subdirs=subdirs), goes_on=True)
 
 
 def _told(batch: Batch, below: Sequence[bytes]) -> str:

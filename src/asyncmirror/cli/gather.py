@@ -63,6 +63,7 @@ class Invocation:
     watch: Schedule | None = None  # when it is run again; None: never
     prices: Prices = _PRICES  # what a dry run reckons with
     reread: Callable[[], Settings] | None = None  # reads all of it again, where a mirror file is part of it
+    goes_on: bool = False  # whether more would be run after it, so that a signal at its very end must not be lost
 
 
 class Given(NamedTuple):

@@ -62,6 +62,7 @@ class _Sync:
         settings, output = invocation.settings, invocation.output
         self._settings = settings
         self._schedule = invocation.watch
+        self._goes_on = invocation.goes_on
         self._opener = opener
         self._mirror: Mirroring | None = None
         self._signal: signal.Signals | None = None
@@ -190,6 +191,8 @@ class _Sync:
             return _STOPPED_BY + self._signal  # it would have gone on: what its runs came to was told
         if state.summary is None:
             raise RuntimeError("the run ended without a summary")
+        if self._goes_on and self._signal is not None and not state.summary.error:
+            return _STOPPED_BY + self._signal  # the run was over already; what would come after it is not begun
         return state.summary.exit_code
 
 

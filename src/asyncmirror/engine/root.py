@@ -117,16 +117,11 @@ async def first_look(root: Root, journal: Journal) -> str:
     try:
         await recognize(root, journal, None)
     except SourceGoneError as error:
-        if await asyncio.to_thread(_is_empty, root.beneath):
+        if await asyncio.to_thread(root.beneath.is_empty):
             hint = "is it mounted? If it was emptied on purpose, mirror it with another --journal"
             raise SourceGoneError("the source is empty, and the journal has files of it", path=error.path, hint=hint) from None
         return f"{error.message} (is it mounted? It is mirrored as it is now)"
     return ""
-
-
-def _is_empty(beneath: Beneath) -> bool:
-    with beneath.listing(b"") as entries:
-        return next(entries, None) is None
 
 
 async def recognize(root: Root, journal: Journal, last: Place | None) -> None:

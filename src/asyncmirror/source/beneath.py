@@ -120,6 +120,11 @@ class Beneath:
             return error.errno not in (errno.ENOENT, errno.ENOTDIR)
         return True
 
+    def is_empty(self) -> bool:
+        """Whether the root holds nothing, as a directory on which nothing is mounted."""
+        with self.listing(b"") as entries:
+            return next(entries, None) is None
+
     def link_target(self, directory: bytes, name: bytes) -> bytes:
         """What a symbolic link says."""
         return os.readlink(name, dir_fd=self._enter(directory))
