@@ -14,6 +14,7 @@ from aiohttp import ClientSession
 
 from asyncmirror.errors import UsageError
 from asyncmirror.events import Allowance, Deletions, Fate, Notice, Settled, Transfer
+from asyncmirror.http import door
 from asyncmirror.http.address import Address
 from asyncmirror.http.picture import Batches
 from asyncmirror.http.site import Site
@@ -277,6 +278,24 @@ async def test_so_many_may_listen(site: Site) -> None:
                 async with session.get("/api/events") as answer:
                     if answer.status == 200:
                         break
+
+
+async def test_who_asks_nothing_is_hung_up_on_and_there_are_so_many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with Site(ANYWHERE, TOKEN) as site, contextlib.ExitStack() as stack:
+        where = (site.address.host, site.address.port)
+        half = [stack.enter_context(socket.create_connection(where)) for _ in range(2 * door.MOST)]
+        for each in half:
+            with contextlib.suppress(OSError):
+                each.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Half: ")
+        half[-1].settimeout(20)
+        with contextlib.suppress(ConnectionResetError):
+            assert half[-1].recv(1) == b""
+        assert len(os.listdir("/proc/self/fd")) - before - len(half) < door.MOST + 32
+    monkeypatch.setattr(door, "PATIENCE", 0.05)
+    with Site(ANYWHERE, TOKEN) as site, socket.create_connection((site.address.host, site.address.port), 20) as half_asked:
+        half_asked.sendall(b"GET / HTTP/1.1\r\n")
+        assert half_asked.recv(1) == b""
 
 
 def test_a_port_that_is_taken_is_told() -> None:

@@ -24,7 +24,7 @@ from aiohttp import web
 
 from asyncmirror.errors import JournalError, UsageError
 from asyncmirror.events import Deletion, Event, Progress, Settled, Started, Summary, Unchanged
-from asyncmirror.http import api, health, picture
+from asyncmirror.http import api, door, health, picture
 from asyncmirror.http.access import Access, is_loopback
 from asyncmirror.http.address import Address
 from asyncmirror.http.api import Instance
@@ -166,10 +166,12 @@ class _Keeper:
             access_log=None,
             shutdown_timeout=_LEAVING,
             handler_cancellation=True,  # a listener that goes away makes room at once
+            keepalive_timeout=door.PATIENCE,
         )
         await runner.setup()
+        assert runner.server is not None
+        server = await door.listen(runner.server, listening)
         try:
-            await web.SockSite(runner, listening).start()
             ready.set_result(None)
             quiet = 0
             while not self._over.is_set():
@@ -180,6 +182,7 @@ class _Keeper:
             self._broadcast(due=True)
             self.streams.close()
         finally:
+            server.close()
             await runner.cleanup()
 
     def attach(self, ask: Asking | None) -> None:
