@@ -35,13 +35,21 @@ def test_its_begin_and_its_end_are_told_once() -> None:
 
 def test_what_comes_and_goes_is_told_every_five_minutes() -> None:
     told = Told()
-    said = [words for _ in range(100) for words in (*told.after(5, FEW), *told.after(5, FREE))]
+    times = [(FEW._replace(refused=n), FREE._replace(refused=n)) for n in range(1, 101)]
+    said = [words for few, free in times for words in (*told.after(5, few), *told.after(5, free))]
     assert len(said) == 8
+
+
+def test_what_an_earlier_run_met_is_not_told_again() -> None:
+    told = Told()
+    assert told.after(1, FEW) == []
+    assert told.after(60, FREE) == []
+    assert len(told.after(1, FEW._replace(refused=1))) == 1
 
 
 def test_what_lasts_is_told_less_and_less_often() -> None:
     told = Told()
-    said = [told.now for _ in range(3 * 1440) if told.after(60, FEW)]
+    said = [told.now for _ in range(3 * 1440) if told.after(60, FEW._replace(refused=1))]
     assert [round((later - said[0]) / 60) for later in said] == [0, 5, 15, 35, 75, 155, 315, 635, 1275, 2555]
     assert told.after(90000, FEW._replace(limit=0, refused=1234)) == [
         "for 5819 min the store has asked for fewer requests: 0 of 64 in flight, 1,234 turned away; no file fails for that"

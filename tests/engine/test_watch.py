@@ -1,19 +1,31 @@
 """Runs by a schedule. The clocks are the test's, and so is the time that is waited for; all else is real."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
+from datetime import UTC, time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.engine.watch import clocks, watch
-from asyncmirror.errors import AsyncmirrorError, JournalDiskError, JournalError, SourceGoneError, UnreachableError
+from asyncmirror.errors import (
+    AsyncmirrorError,
+    JournalDiskError,
+    JournalError,
+    SourceGoneError,
+    ThrottledError,
+    UnreachableError,
+)
 from asyncmirror.events import Event, Notice, Started, Summary, Waiting
 from asyncmirror.model import Outcome
-from asyncmirror.plan.schedule import Every, Moment
-from tests.engine.house import House
+from asyncmirror.plan.schedule import At, Every, Moment
+from asyncmirror.settings import Secrets
+from tests.engine.house import House, Sent, Watched
 
 EVERY = Every(60)
 
@@ -128,6 +140,113 @@ async def test_a_mirror_that_waits_ends_at_once_when_it_is_told_to(house: House)
                 asyncio.get_running_loop().call_soon(mirror.drain)
     assert mirror.waiting is not None
     assert mirror.waiting.until > clocks().wall + 86000
+
+
+async def test_a_clock_that_was_put_right_is_noticed_while_it_waits(house: House) -> None:
+    mirror = Clocked(house.settings, house.store)
+    mirror.runs, wrong = 2, [4 * 366 * 86400.0, 0.0]
+
+    def clocks() -> Moment:
+        return mirror.clocks()._replace(wall=mirror.clocks().wall + wrong[0])
+
+    def asleep() -> float:
+        wrong[:] = wrong[-1:]
+        return 0.0
+
+    mirror.asleep = asleep
+    async with mirror, asyncio.timeout(20):
+        schedule = At((time(2),))
+        events = [event async for event in watch(mirror, schedule, clocks=clocks, zone=UTC)]
+    assert mirror.elapsed < 86500
+    first, second = waits(events)
+    assert first - second > 3 * 366 * 86400
+
+
+class Silent(Watched):
+    """Says nothing when it is asked whether it is there."""
+
+    silent = False
+    asked: Callable[[], None] = staticmethod(lambda: None)
+
+    async def check_bucket(self, prefix: str) -> None:
+        self.asked()
+        if self.silent:
+            await asyncio.Event().wait()
+        await super().check_bucket(prefix)
+
+
+async def test_a_run_that_has_not_begun_yet_ends_when_it_is_told_to(house: House) -> None:
+    store = Silent()
+    async with Mirror(house.settings, store) as mirror, asyncio.timeout(20):
+        assert [event async for event in mirror.run()]
+        store.silent, store.asked = True, mirror.drain
+        assert [event async for event in mirror.run()] == []
+
+
+async def test_a_journal_that_was_replaced_is_not_written_to(house: House) -> None:
+    journal = house.root.with_name("journal.sqlite")
+    kept = journal.with_name("kept")
+    async with Mirror(house.settings, house.store) as mirror:
+        assert [event async for event in mirror.run()]
+        journal.rename(kept)
+        for copy in (None, b"another"):
+            if copy:
+                journal.write_bytes(copy)
+            with pytest.raises(JournalDiskError, match="the journal was moved, removed or replaced while it was in use"):
+                await anext(mirror.run())
+        kept.replace(journal)
+        assert [event async for event in mirror.run()]
+
+
+async def test_another_file_system_in_the_same_place_is_known_though_its_numbers_are_the_same(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = house.write("a", b"1")
+    async with Mirror(house.settings, house.store) as mirror:
+        assert [event async for event in mirror.run()]
+        path.rename(house.root / "b")
+        monkeypatch.setattr(os, "fstatvfs", lambda _: SimpleNamespace(f_fsid=42))
+        with pytest.raises(SourceGoneError, match="nothing of what was mirrored from there is in it"):
+            await anext(mirror.run())
+
+
+async def test_refusals_are_counted_from_the_beginning_of_each_run(house: House) -> None:
+    refusals = [ThrottledError("slow down", op="PutObject", status=503)]
+
+    def before(sent: Sent) -> None:
+        if sent.op == "PutObject" and refusals:
+            raise refusals.pop()
+
+    house.store.before = before
+    house.write("a", b"1")
+    async with Mirror(house.settings, house.store) as mirror:
+        counts = []
+        for _ in range(2):
+            assert [event async for event in mirror.run()]
+            counts.append(mirror.progress().flight.refused)
+    assert counts == [1, 0]
+
+
+async def test_a_run_that_a_secret_ended_turns_nobody_away_in_the_next(house: House) -> None:
+    house.write("id_rsa", b"x")
+    settings = replace(house.settings, secrets=Secrets.STOP, public=True)
+    async with Mirror(settings, house.store) as mirror, asyncio.timeout(20):
+        events = [event async for event in mirror.run()]
+        assert isinstance(events[-1], Summary)
+        assert events[-1].error
+        house.root.joinpath("id_rsa").unlink()
+        house.write("a", b"1")
+        refusals = [ThrottledError("slow down", op="PutObject", status=503)]
+
+        def before(sent: Sent) -> None:
+            if sent.op == "PutObject" and refusals:
+                raise refusals.pop()
+
+        house.store.before = before
+        last = [event async for event in mirror.run()][-1]
+    assert isinstance(last, Summary)
+    assert last.exit_code == 0
+    assert house.bucket() == house.tree()
 
 
 async def test_an_emptied_mount_is_no_tree_without_files(house: House) -> None:

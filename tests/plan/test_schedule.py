@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncmirror.errors import UsageError
-from asyncmirror.plan.schedule import RETRY_CAP, RETRY_FIRST, At, Due, Every, Moment, again, following, parse
+from asyncmirror.plan.schedule import RETRY_CAP, RETRY_FIRST, At, Due, Every, Moment, again, following, kept, parse
 
 BERLIN = ZoneInfo("Europe/Berlin")
 START = Moment(1_800_000_000.0, 1000.0)
@@ -102,6 +102,16 @@ def test_the_wall_clock_decides_about_times_of_the_day() -> None:
     due = following(At((TWO,)), START, at("2026-11-22T01:00"), BERLIN)
     assert due.left(Moment(wall("2026-11-22T01:30"), 5.0)) == 1800
     assert due.left(Moment(wall("2026-11-22T02:30"), 5.0)) == 0
+
+
+def test_a_clock_that_was_years_ahead_and_is_put_right_keeps_nobody_waiting_for_years() -> None:
+    ahead, right = at("2030-01-05 13:00"), at("2027-01-05 13:00")
+    due = following(At((TWO,)), START, ahead, BERLIN)
+    assert kept(due, At((TWO,)), START, ahead, BERLIN) == due
+    assert kept(due, At((TWO,)), START, right, BERLIN) == Due(wall("2027-01-06 02:00"))
+    assert kept(due, At((TWO,)), START, at("2030-01-05 01:59"), BERLIN) == due  # hours do not have it come twice
+    interval = following(Every(900), START, START)
+    assert kept(interval, Every(900), START, Moment(0, 1100), BERLIN) == interval
 
 
 def test_here_is_where_the_machine_is() -> None:

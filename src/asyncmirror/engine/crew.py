@@ -78,6 +78,7 @@ class Alone:
         self, settings: Settings, beneath: Beneath, store: Assembled, ledger: Ledger, readers: ThreadPoolExecutor
     ) -> None:
         self._limited = store.limited
+        self._refused = store.limited.throttle.refused  # in earlier runs
         throttling = Throttling(ledger.notice)
         store.limited.throttle.changed = lambda: throttling.observe(self.flight)
         self._uploader = Uploader(settings, beneath, store.store, ledger, readers)
@@ -101,7 +102,8 @@ class Alone:
     @property
     def flight(self) -> Flight:
         """See `Crew.flight`."""
-        return self._limited.throttle.flight
+        flight = self._limited.throttle.flight
+        return flight._replace(refused=flight.refused - self._refused)
 
     def steer(self, tuning: Tuning) -> None:
         """See `Crew.steer`."""

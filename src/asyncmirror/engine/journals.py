@@ -8,7 +8,9 @@ import hashlib
 import os
 import re
 from pathlib import Path
+from typing import NamedTuple
 
+from asyncmirror.errors import JournalDiskError
 from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.lock import Holder, holder
 from asyncmirror.settings import Connection, Destination
@@ -56,6 +58,36 @@ def state_directory() -> Path:
 def _told(destination: str) -> str:
     """The part of a journal's name that tells the destination."""
     return _UNFIT.sub("-", destination.removeprefix("s3://")).strip("-.")[:60]
+
+
+class Identity(NamedTuple):
+    """Which file it is."""
+
+    dev: int
+    ino: int
+
+
+def identify(journal: Path) -> Identity | None:
+    """Which file a journal is; None where there is none."""
+    try:
+        found = journal.stat()
+    except OSError:
+        return None
+    return Identity(found.st_dev, found.st_ino)
+
+
+def see_in_place(journal: Path, opened: Identity | None) -> None:
+    """See that what was opened still stands at its path: what is written to a file that was removed is gone with the process.
+
+    Raises:
+        JournalDiskError: It does not; or the disk does not tell.
+    """
+    if identify(journal) != opened:
+        raise JournalDiskError(
+            "the journal was moved, removed or replaced while it was in use",
+            path=os.fspath(journal),
+            hint="put it back; or end this process, and begin anew with --adopt",
+        )
 
 
 def on_network(journal: Path) -> str:

@@ -22,7 +22,7 @@ from asyncmirror.engine.answering import answering
 from asyncmirror.engine.control import Control
 from asyncmirror.engine.descriptors import allow
 from asyncmirror.engine.forecast import Forecast
-from asyncmirror.engine.journals import belongs, default_journal, on_network
+from asyncmirror.engine.journals import belongs, default_journal, identify, on_network, see_in_place
 from asyncmirror.engine.probing import Probing
 from asyncmirror.engine.reach import Reach
 from asyncmirror.engine.revisit import Revisit, Unsettled
@@ -30,7 +30,7 @@ from asyncmirror.engine.root import Place, Root, first_look, open_again, open_ro
 from asyncmirror.engine.run import Run, Sent
 from asyncmirror.engine.status import Live
 from asyncmirror.engine.steering import KNOBS, permit
-from asyncmirror.engine.watch import watch
+from asyncmirror.engine.watch import unless, watch
 from asyncmirror.errors import AsyncmirrorError, CredentialsError, UntrustedError
 from asyncmirror.events import Event, Notice, Progress, Started, Waiting
 from asyncmirror.journal import queries
@@ -104,6 +104,7 @@ class Mirror:
             path = settings.journal or default_journal(of)
             self._journal = await asyncio.to_thread(self._open_journal, path, of)
             resources.callback(self._journal.close)
+            self._file = await asyncio.to_thread(identify, path)
             await self._agree(path)
             self._notices = tuple(filter(None, (cut, on_network(path), await first_look(self._root, self._journal))))
             await resources.enter_async_context(answering(self.control, self._journal, self._live))
@@ -160,6 +161,8 @@ class Mirror:
     async def run(self) -> AsyncGenerator[Event, None]:
         """Mirror. Gives events as they become true; the last is always a `Summary`. May be called again after that.
 
+        A second or later run that is told to end before it has begun gives none.
+
         Raises:
             AsyncmirrorError: A second or later run could not begin, as `__aenter__` tells.
             BaseExceptionGroup: A bug: whatever a stage raised that is no `AsyncmirrorError`.
@@ -167,7 +170,8 @@ class Mirror:
         self.waiting = None
         if self._root is None:
             try:
-                await self._get_ready()
+                if not await unless(self._ending, self._get_ready()):
+                    return
             except AsyncmirrorError as error:
                 self._failure = error
                 raise
@@ -200,6 +204,7 @@ class Mirror:
         Raises:
             AsyncmirrorError: It can't be had, or used.
         """
+        await asyncio.to_thread(see_in_place, self._journal.path, self._file)
         if self._journal.broken:
             await asyncio.wrap_future(self._journal.mend())
         root = await open_again(self._settings, self._journal, self._place)
@@ -207,6 +212,7 @@ class Mirror:
             if isinstance(self._failure, _RENEWED):
                 await self._reach.open(self._settings, paused=self.paused)
             limited = self._reach.store.limited
+            limited.begin()
             self._sent = Sent(limited.requests, limited.bytes_sent)
             await self._ask_store()
         except BaseException:

@@ -27,10 +27,11 @@ _SAMPLE = 1000
 
 
 class Place(NamedTuple):
-    """Which directory the root is."""
+    """Which directory the root is. Numbers of devices and roots come again with the next file system, `fsid` rarely does."""
 
     dev: int
     ino: int
+    fsid: int
 
 
 class Root(NamedTuple):
@@ -47,8 +48,8 @@ class Root(NamedTuple):
         Raises:
             OSError: It can't be looked at any more.
         """
-        status = self.beneath.status(b"", b".")
-        return Place(status.st_dev, status.st_ino)
+        status, fsid = self.beneath.status_of_root()
+        return Place(status.st_dev, status.st_ino, fsid)
 
     async def check(self) -> None:
         """See that it is still what stands at its path. For whoever met entries that can't be read.
@@ -62,7 +63,7 @@ class Root(NamedTuple):
     def _lost(self) -> SourceGoneError | None:
         try:
             status = os.stat(self.path)
-            if self.place == Place(status.st_dev, status.st_ino):
+            if self.place == Place(status.st_dev, status.st_ino, os.statvfs(self.path).f_fsid):
                 return None
         except OSError as error:
             return _gone(self.path, (error.strerror or str(error)).lower())

@@ -35,7 +35,7 @@ class Throttling:
         now = self._clock()
         throttled = flight.throttled
         if self._since is None:
-            if throttled:
+            if throttled and flight.refused > self._refused:  # else it is what an earlier run met, and is over
                 self._since, self._told, self._quiet = now, False, _QUIET
                 self._begun(now)
             return

@@ -6,15 +6,16 @@ not mounted, a disk that is full. A journal that is damaged or another's does no
 `plan.schedule`. Knows no screen.
 """
 
+import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from datetime import tzinfo
 from typing import Protocol
 
 from asyncmirror.errors import AsyncmirrorError, JournalDiskError, JournalError
 from asyncmirror.events import Event, Waiting
-from asyncmirror.plan.schedule import Moment, Schedule, again, following
+from asyncmirror.plan.schedule import Due, Moment, Schedule, again, following, kept
 
 _NAP = 5.0
 """Seconds between two looks at the clocks: no timer tells that a machine has woken up, or that its clock was set."""
@@ -89,6 +90,35 @@ async def watch(
         if not await mirror.wait(0):
             return
         yield mirror.waiting
-        while (left := due.left(clocks())) or mirror.paused:
-            if not await mirror.wait(min(left or _NAP, _NAP)):
-                return
+        async with aclosing(_rest(mirror, due, clocks, lambda due, now: kept(due, schedule, first, now, zone))) as changes:
+            async for change in changes:
+                yield change
+        if not await mirror.wait(0):
+            return
+
+
+async def _rest(
+    mirror: Mirroring, due: Due, clocks: Callable[[], Moment], look: Callable[[Due, Moment], Due]
+) -> AsyncGenerator[Waiting, None]:
+    """Wait until a run is due and may begin, or the mirror is ended; tell it where it has become due at another moment."""
+    while (left := due.left(clocks())) or mirror.paused:
+        if (now_due := look(due, clocks())) != due:
+            due, mirror.waiting = now_due, Waiting(now_due.wall)
+            yield mirror.waiting
+        elif not await mirror.wait(min(left or _NAP, _NAP)):
+            return
+
+
+async def unless(event: asyncio.Event, work: Coroutine[object, object, None]) -> bool:
+    """Do some work, but give it up when an event is set; whether it was done. Whatever it raises is raised."""
+    doing, waiting = asyncio.create_task(work), asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait((doing, waiting), return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            return False
+        await doing
+        return True
+    finally:
+        doing.cancel()
+        waiting.cancel()
+        await asyncio.wait((doing, waiting))

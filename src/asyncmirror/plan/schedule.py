@@ -20,6 +20,9 @@ RETRY_FIRST = 5.0
 RETRY_CAP = 300.0
 """Seconds between two such tries at most."""
 
+LONGEST_DAY = 25 * 3600.0
+"""Seconds of a day on which the clock is set back to winter time."""
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SPAN = re.compile(r"(?:\d{1,9}[smhd])+", re.ASCII | re.IGNORECASE)
 _PIECE = re.compile(r"(\d+)([smhd])", re.ASCII | re.IGNORECASE)
@@ -104,6 +107,11 @@ def following(schedule: Schedule, first: Moment, now: Moment, zone: tzinfo | Non
     days = [today + timedelta(days=days) for days in range(3)]
     moments = [datetime.combine(day, each, zone).timestamp() for day in days for each in schedule.times]
     return Due(min(moment for moment in moments if moment > now.wall))
+
+
+def kept(due: Due, schedule: Schedule, first: Moment, now: Moment, zone: tzinfo | None = None) -> Due:
+    """The same; decided anew where the wall clock has been put right since, and would reach it in years. As `following`."""
+    return due if due.left(now) <= LONGEST_DAY or due.elapsed is not None else following(schedule, first, now, zone)
 
 
 def again(failures: int, regular: Due, now: Moment) -> Due:

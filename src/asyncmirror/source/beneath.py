@@ -112,6 +112,10 @@ class Beneath:
         except OSError as error:
             return os.stat(name, dir_fd=self._enter_anew(directory, error), follow_symlinks=False)
 
+    def status_of_root(self) -> tuple[os.stat_result, int]:
+        """The status of the root, and the id of its file system: statvfs(3), 0 where that has none."""
+        return os.fstat(self._root), os.fstatvfs(self._root).f_fsid
+
     def exists(self, directory: bytes, name: bytes) -> bool:
         """Whether there is such an entry. Something is there, too, whatever is wrong with it."""
         try:

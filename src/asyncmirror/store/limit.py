@@ -111,6 +111,11 @@ class LimitedStore:
         self.throttle.resume()
         self.limits.requests.hold(held=False)
 
+    def begin(self) -> None:
+        """Another run begins: who waits is no longer turned away."""
+        self.throttle.begin()
+        self.limits.requests.admit()
+
     def end(self) -> None:
         """Turn away who waits while less is allowed than was asked for, or nothing; what is in flight goes on."""
         self.throttle.end()

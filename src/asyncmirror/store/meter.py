@@ -108,6 +108,10 @@ class Meter:
             if isinstance(waiter, _Turn):
                 waiter.refused(error())
 
+    def admit(self) -> None:
+        """Let whoever comes wait again, after `refuse`."""
+        self._refusal = None
+
     @property
     def owed(self) -> int:
         """What is wanted by those who wait."""

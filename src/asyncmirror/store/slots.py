@@ -92,6 +92,10 @@ class Slots:
             if not future.done():
                 future.set_exception(error())
 
+    def admit(self) -> None:
+        """Let whoever comes wait again, after `refuse`."""
+        self._refusal = None
+
     def _let_go(self) -> None:
         self._timer = None
         self._reopen()

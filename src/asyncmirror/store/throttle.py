@@ -112,6 +112,11 @@ class Throttle:
         """Tell nobody any more: whoever was told, and all that belongs to it, is to go."""
         self.changed = _nobody
 
+    def begin(self) -> None:
+        """Another run begins: what `end` said is over."""
+        self.ending = False
+        self._slots.admit()
+
     def end(self) -> None:
         """Turn away who waits for a slot while less is allowed, or nothing; what is in flight goes on."""
         self.ending = True
