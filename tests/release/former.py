@@ -18,6 +18,7 @@ from tests.acceptance.command import ORDINARY, Site
 from tests.release.walk import place
 
 PROGRAMS = ("s5cmd", "aws", "rclone")
+_RCLONE = ("--copy-links", "--s3-no-check-bucket", "--transfers", "32", "--checkers", "32")
 
 
 def program(name: str) -> str:
@@ -54,7 +55,7 @@ def upload(queued: Sequence[str], root: Path, site: Site, home: Path, programs: 
 def _command(name: str, path: str, target: str, site: Site) -> list[str]:
     whole = os.path.isdir(path)
     if name == "rclone":
-        return [program(name), "copy" if whole else "copyto", "--copy-links", "--s3-no-check-bucket", path, f"store:{target}"]
+        return [program(name), "copy" if whole else "copyto", *_RCLONE, path, f"store:{target}"]
     if name == "aws":
         return [program(name), "s3", "sync" if whole else "cp", "--only-show-errors", path, f"s3://{target}"]
     slash = "/" if whole else ""

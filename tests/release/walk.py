@@ -28,7 +28,8 @@ from tests.release.tree import COMMON, RELEASES
 
 _REMAPS = {f"{release}/{source}/".encode(): f"{target}/".encode() for release in RELEASES for source, target in COMMON}
 _PIECE = 1 << 20
-_THREADS = 4
+_THREADS = 32
+"""A gateway whose answers leave in two segments makes each wait 40 ms for the first one's acknowledgement."""
 
 
 class Found(NamedTuple):

@@ -199,8 +199,8 @@ class _Store:
     async def head_object(self, key: str) -> RemoteObject | None:
         return await self._asked("HeadObject", self._store.head_object(key))
 
-    def get_object(self, key: str) -> AsyncIterator[bytes]:
-        return self._listed("GetObject", self._store.get_object(key))
+    def get_object(self, key: str, start: int = 0, etag: str = "") -> AsyncIterator[bytes]:
+        return self._listed("GetObject", self._store.get_object(key, start, etag))
 
     def list_objects(self, prefix: str, after: str = "") -> AsyncIterator[RemoteObject]:
         return self._listed("ListObjectsV2", self._store.list_objects(prefix, after))

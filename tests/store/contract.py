@@ -15,6 +15,7 @@ from asyncmirror.errors import (
     BucketError,
     CorruptedError,
     CredentialsError,
+    PreconditionError,
     RejectedError,
     StoreError,
     UploadGoneError,
@@ -126,6 +127,19 @@ class ObjectContract:
         assert head is not None
         assert (head.key, head.size, head.etag) == (case.prefix + "object", size, stored.etag)
         assert await case.get("object") == body[:size]
+
+    async def test_a_body_is_given_from_any_byte_on_and_only_that_of_the_object_that_is_meant(self, case: Case) -> None:
+        body = bytes(range(256)) * 2000
+        await case.put("object", body)
+        head = await case.store.head_object(case.prefix + "object")
+        assert head is not None
+        for start in (0, 1, len(body) - 1, len(body)):
+            pieces = case.store.get_object(head.key, start, head.etag)
+            assert b"".join([piece async for piece in pieces]) == body[start:]
+        await case.put("object", body[1:])
+        for start in (0, 1):
+            with pytest.raises(PreconditionError):
+                await anext(case.store.get_object(head.key, start, head.etag))
 
     @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, lambda body: memoryview(bytearray(body))[:]])
     async def test_any_body_is_taken(self, case: Case, kind: Callable[[bytes], Body]) -> None:

@@ -9,6 +9,7 @@ from asyncmirror.errors import (
     AccessDeniedError,
     ConnectionFaultError,
     CredentialsError,
+    PreconditionError,
     ServerFaultError,
     StoreError,
     ThrottledError,
@@ -136,10 +137,10 @@ class Failing(MemoryStore):
             given += 1
             yield upload
 
-    async def get_object(self, key: str) -> AsyncIterator[bytes]:
+    async def get_object(self, key: str, start: int = 0, etag: str = "") -> AsyncIterator[bytes]:
         if self.give:
             self.fail()
-        async for piece in super().get_object(key):
+        async for piece in super().get_object(key, start, etag):
             yield piece
             if not self.give:
                 self.fail()
@@ -352,6 +353,29 @@ async def test_parts_and_uploads_are_given_once() -> None:
     store.failures = [ServerFaultError(""), None, ServerFaultError("")]
     uploads = [upload.upload_id async for upload in retrying(store, time).list_multipart_uploads("")]
     assert uploads == sorted(ids)
+
+
+async def test_a_read_goes_on_at_the_byte_where_it_broke() -> None:
+    store, time = Failing(), Time()
+    body = bytes(range(251)) * 20_000
+    await store.put_object("key", body, checksums.compute(CRC, body), PLAIN)
+    store.failures, store.give = [ServerFaultError(str(number)) for number in range(4)], 0
+    etag = store.objects["key"].etag
+    retried = retrying(store, time, attempts=2)
+    assert b"".join([piece async for piece in retried.get_object("key", 3, etag)]) == body[3:]
+    assert len(time.slept) == 4
+    store.failures = [PreconditionError("another")]
+    with pytest.raises(PreconditionError):
+        [piece async for piece in retried.get_object("key", 0, etag)]
+
+
+async def test_a_read_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asyncmirror.store.memory._PIECE", 1)
+    store, time = Failing(), Time()
+    await store.put_object("key", BODY, SUM, PLAIN)
+    store.failures, store.give = [ServerFaultError(str(number)) for number in range(9)], 0
+    with pytest.raises(ServerFaultError, match="2"):
+        [piece async for piece in retrying(store, time, attempts=3).get_object("key", 0, store.objects["key"].etag)]
 
 
 async def test_a_read_that_broke_half_way_is_not_patched_together() -> None:

@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError, Executor
 
 from asyncmirror.audit.merge import Finding, Verdict
 from asyncmirror.checksum import Running, of_parts
-from asyncmirror.errors import ChangedError, SourceError, StoreError
+from asyncmirror.errors import ChangedError, PreconditionError, SourceError, StoreError
 from asyncmirror.journal.ordered import Kept
 from asyncmirror.model import Body, Checksum, Receipt
 from asyncmirror.plan.parts import Part
@@ -77,10 +77,12 @@ class Contents:
             attempts += 1
             digest = Digest(kept.completed.checksum, kept.completed.part_size)
             try:
-                async with closing(store.get_object(kept.key)) as pieces:
+                async with closing(store.get_object(kept.key, etag=kept.completed.etag)) as pieces:
                     async for piece in pieces:
                         digest.update(piece)
                         self.bytes_read += len(piece)
+            except PreconditionError:
+                return Verdict.DIFFERENT, "it was replaced by another object while it was looked at"
             except StoreError as error:
                 if error.status == _NOT_FOUND:
                     return Verdict.MISSING, "it is listed, and is not in the bucket"

@@ -191,9 +191,9 @@ class LimitedStore:
         """See `port.Store.head_object`."""
         return await self._one("HeadObject", key, self._store.head_object, key)
 
-    def get_object(self, key: str) -> AsyncIterator[bytes]:
-        """See `port.Store.get_object`."""
-        return self._each("GetObject", key, self._store.get_object(key), page=sys.maxsize)
+    def get_object(self, key: str, start: int = 0, etag: str = "") -> AsyncIterator[bytes]:
+        """See `port.Bodies.get_object`."""
+        return self._each("GetObject", key, self._store.get_object(key, start, etag), page=sys.maxsize)
 
     def list_objects(self, prefix: str, after: str = "") -> AsyncIterator[RemoteObject]:
         """See `port.Store.list_objects`."""

@@ -186,16 +186,18 @@ class MemoryStore:
             return None
         return RemoteObject(key, found.size, found.etag, found.checksum, _metadata(found.properties.metadata))
 
-    async def get_object(self, key: str) -> AsyncIterator[bytes]:
-        """See `port.Store.get_object`."""
+    async def get_object(self, key: str, start: int = 0, etag: str = "") -> AsyncIterator[bytes]:
+        """See `port.Bodies.get_object`."""
         self._note("GetObject", key)
         found = self.objects.get(key)
         if found is None:
             raise _refusal("GetObject", key, 404, "NoSuchKey", "there is no such object")
         if found.data is None:
             raise RejectedError("a sink keeps no bytes", op="GetObject", path=key)
-        for start in range(0, found.size, _PIECE):
-            yield found.data[start : start + _PIECE]
+        if etag not in ("", found.etag):
+            raise _refusal("GetObject", key, 412, "PreconditionFailed", "another object has this key")
+        for at in range(start, found.size, _PIECE):
+            yield found.data[at : at + _PIECE]
 
     async def list_objects(self, prefix: str, after: str = "") -> AsyncIterator[RemoteObject]:
         """See `port.Store.list_objects`."""

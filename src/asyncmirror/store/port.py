@@ -29,7 +29,7 @@ MOST_DELETED = 1000
 
 
 class Bodies(Protocol):
-    """Requests that carry a body."""
+    """Requests of which one side carries a body."""
 
     async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
         """Store one object in one request, with its checksum and exact length.
@@ -45,6 +45,18 @@ class Bodies(Protocol):
         Raises:
             UploadGoneError: The upload does not exist (any more).
             StoreError: The part is not known to be stored. The same call may be made again.
+        """
+        ...
+
+    def get_object(self, key: str, start: int = 0, etag: str = "") -> AsyncIterator[bytes]:
+        """An object's bytes from byte `start` on, in pieces of at most a few MiB.
+
+        With `etag` only those of the object that has it, so that what broke off can go on: a piece that was given is a piece
+        of that object, whether more follow or not. Not more than there are: where `start` is the end, none.
+
+        Raises:
+            PreconditionError: Another object has this key by now.
+            StoreError: It broke off. The same call may be made again, from where it did.
         """
         ...
 
@@ -81,10 +93,6 @@ class Store(Bodies, Protocol):
 
     async def head_object(self, key: str) -> RemoteObject | None:
         """What the store knows of an object, with metadata and checksum where it tells; None if there is none."""
-        ...
-
-    def get_object(self, key: str) -> AsyncIterator[bytes]:
-        """An object's bytes in pieces of at most a few MiB."""
         ...
 
     def list_objects(self, prefix: str, after: str = "") -> AsyncIterator[RemoteObject]:

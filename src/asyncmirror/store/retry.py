@@ -32,6 +32,8 @@ from asyncmirror.store.throttle import Throttle
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_PROGRESS = 1 << 20
+"""Bytes of an object after which its failures are counted anew."""
 
 
 class RetryingStore:
@@ -124,13 +126,26 @@ class RetryingStore:
         """See `port.Store.head_object`."""
         return await self._try(self._store.head_object, key)
 
+<<<<<<< HEAD
     async def get_object(self, key: str) -> AsyncIterator[bytes]:
         """See `port.Store.get_object`. Tried again only before the first piece: the object may be another one by then."""
         attempts = Attempts(self._patience)
+=======
+    async def get_object(self, key: str, start: int = 0, etag: str = "") -> AsyncIterator[bytes]:
+        """See `port.Bodies.get_object`. After a failure it goes on behind the last byte given.
+
+        Without an ETag it is tried again only before the first piece: the object may be another one by then.
+        """
+        attempts = Attempts(self._patience)
+        charged = start
+>>>>>>> 95eca25 (GetObject over the lean wire: verify --download reads small objects in a fifth of the CPU time, and goes on where a body broke off)
         while not attempts.done:
-            async with attempts, closing(self._store.get_object(key)) as pieces:
+            async with attempts, closing(self._store.get_object(key, start, etag)) as pieces:
                 async for piece in pieces:
-                    attempts.spent = True
+                    start += len(piece)
+                    if start - charged >= _PROGRESS:  # a peer that drips does not count as one that goes on
+                        attempts.progressed, charged = True, start
+                    attempts.spent = not etag
                     yield piece
 
     async def list_objects(self, prefix: str, after: str = "") -> AsyncIterator[RemoteObject]:

@@ -24,7 +24,7 @@ from asyncmirror.model import (
     Visibility,
 )
 from asyncmirror.settings import Connection, ObjectOptions
-from asyncmirror.store import public
+from asyncmirror.store import extent, public
 from asyncmirror.store import sdk_values as values
 from asyncmirror.store.meter import Meter
 from asyncmirror.store.session import Session, open_session
@@ -183,14 +183,22 @@ class S3Store:
                 return None
             raise
 
-    async def get_object(self, key: str) -> AsyncIterator[bytes]:
-        """See `port.Store.get_object`."""
-        request = (await self._client()).get_object(Bucket=self._bucket, Key=key, **self._payer)
-        body = await self._call("GetObject", key, request, lambda answer: answer["Body"])
+    async def get_object(self, key: str, start: int = 0, etag: str = "") -> AsyncIterator[bytes]:
+        """See `port.Bodies.get_object`."""
+        request = (await self._client()).get_object(Bucket=self._bucket, Key=key, **values.wanted(start, etag), **self._payer)
         try:
-            async with body as stream:
+            answer = await self._call("GetObject", key, request, _itself)
+        except StoreError as error:
+            if start and error.status == extent.UNSATISFIABLE:
+                return  # there is no more of it
+            raise
+        try:
+            async with answer["Body"] as stream:
+                too_soon = extent.check(key, values.read_told(answer), start, etag)
                 async for piece in stream.content.iter_chunked(_PIECE):
-                    yield piece
+                    if len(piece) > too_soon:
+                        yield piece[too_soon:]
+                    too_soon = max(too_soon - len(piece), 0)
         except _foreign() as error:
             raise _translate(error, "GetObject", key) from error
 
@@ -273,6 +281,10 @@ def _translate(error: Exception, op: str, path: str) -> StoreError:
 def _view(body: Body) -> bytes:
     """A body as the SDK neither copies nor turns into a file (which it does to bytes); its types don't know of views."""
     return memoryview(body)  # type: ignore[return-value]
+
+
+def _itself(answer: A) -> A:
+    return answer
 
 
 def _nothing(answer: object) -> None:

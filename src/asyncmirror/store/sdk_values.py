@@ -11,6 +11,7 @@ from asyncmirror import checksum as checksums
 from asyncmirror.errors import ServerFaultError, StoreError
 from asyncmirror.model import Algorithm, Checksum, Receipt, RemoteObject, RemotePart, RemoteUpload, Stored
 from asyncmirror.settings import ObjectOptions
+from asyncmirror.store import extent
 from asyncmirror.store.answers import to_error
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         CompleteMultipartUploadOutputTypeDef,
         CreateMultipartUploadOutputTypeDef,
         DeleteObjectsOutputTypeDef,
+        GetObjectOutputTypeDef,
         HeadObjectOutputTypeDef,
         ListMultipartUploadsOutputTypeDef,
         ListObjectsV2OutputTypeDef,
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
         PutObjectOutputTypeDef,
         UploadPartOutputTypeDef,
     )
+
+
+_WANTED = {"Range": "range", "IfMatch": "if-match"}
 
 
 class Payer(TypedDict, total=False):
@@ -64,6 +69,13 @@ class Digest(TypedDict, total=False):
     ChecksumCRC32: str
     ChecksumSHA256: str
     ChecksumSHA1: str
+
+
+class Wanted(TypedDict, total=False):
+    """Which bytes of which object."""
+
+    Range: str
+    IfMatch: str
 
 
 class Declared(TypedDict):
@@ -153,6 +165,18 @@ def kind(algorithm: Algorithm) -> "ChecksumTypeType":
 def completed(receipt: Receipt) -> "CompletedPartTypeDef":
     """A part as Complete names it."""
     return {"PartNumber": receipt.number, "ETag": f'"{receipt.etag}"', **digest(receipt.checksum)}
+
+
+def wanted(start: int, etag: str) -> Wanted:
+    """The parameters of GetObject that say from which byte, and of which object."""
+    headers = extent.wanted(start, etag)
+    return cast("Wanted", {name: headers[header] for name, header in _WANTED.items() if header in headers})
+
+
+def read_told(answer: "GetObjectOutputTypeDef") -> extent.Told:
+    """What GetObject's answer says of its body."""
+    status = answer["ResponseMetadata"]["HTTPStatusCode"]
+    return extent.Told(status, answer.get("ETag", ""), answer.get("ContentRange", ""))
 
 
 def read_stored(answer: "PutObjectOutputTypeDef") -> Stored:

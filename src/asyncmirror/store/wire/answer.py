@@ -10,21 +10,29 @@ from typing import NamedTuple
 import httptools
 
 from asyncmirror.errors import ConnectionFaultError
+from asyncmirror.store.extent import PARTIAL
+from asyncmirror.store.wire.inflow import Inflow
 
 MAX_HEAD = 32 << 10
 """Bytes of an answer's head. S3's own are below 2 KiB; Apache and nginx allow 8 KiB for one line."""
 MAX_ANSWER = 1 << 20
 """Bytes of a whole answer. An error document is below 2 KiB."""
+WHOLE = 64 << 10
+"""Bytes of a body that is waited for; a larger one is handed over while it comes, where that was asked for."""
+OK = 200
+"""The one status with which S3 confirms a body, or gives an object; another success (202, say) confirms nothing."""
+GIVES = frozenset({OK, PARTIAL})
 _SUCCESS = 200
 _REDIRECT = 300
 
 
 class Answer(NamedTuple):
-    """An HTTP answer, complete. Names of headers are lower case."""
+    """An HTTP answer. Names of headers are lower case. Complete, but where the body is the `rest`, which is on its way."""
 
     status: int
     headers: Mapping[bytes, bytes]
     body: bytes
+    rest: Inflow | None = None
 
     @property
     def success(self) -> bool:
@@ -35,15 +43,16 @@ class Answer(NamedTuple):
 class AnswerReader:
     """Reads the answers of one connection. `next` before each request, `feed` with all that comes."""
 
-    __slots__ = ("_content", "_headers", "_parser", "_persists", "_status", "complete", "extra", "received")
+    __slots__ = ("_content", "_headers", "_parser", "_persists", "_status", "_streams", "complete", "extra", "received")
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
         self.next()
 
-    def next(self) -> None:
-        """Make ready for the next answer."""
+    def next(self, *, streams: bool = False) -> None:
+        """Make ready for the next answer; of a success that `streams` no more is kept than was fed since the last `take`."""
         self._status = 0
+        self._streams = streams
         self._headers: dict[bytes, bytes] = {}
         self._content: list[bytes] = []
         self.received = 0  # bytes since then
@@ -64,8 +73,11 @@ class AnswerReader:
             if not self.complete:
                 raise ConnectionFaultError(f"the answer is not HTTP: {error}") from error
             self.extra = True
-        if self.received > MAX_HEAD and (not self._status or self.received > MAX_ANSWER or self._head_size() > MAX_HEAD):
+        if self.received > MAX_HEAD and (not self._status or self._is_too_long() or self._head_size() > MAX_HEAD):
             raise ConnectionFaultError("the answer is too long")
+
+    def _is_too_long(self) -> bool:
+        return self.received > MAX_ANSWER and not (self._streams and self._status in GIVES)
 
     def _head_size(self) -> int:
         return sum(len(name) + len(value) + 4 for name, value in self._headers.items())
@@ -73,6 +85,19 @@ class AnswerReader:
     def answer(self) -> Answer:
         """The answer, once it is complete."""
         return Answer(self._status, self._headers, b"".join(self._content))
+
+    def answer_to_come(self, rest: Inflow) -> Answer | None:
+        """The answer, once so much is known of it that its body may follow; None before, and where it is worth waiting for."""
+        if not self._streams or self.complete or self._status not in GIVES or self.ends_with_connection:
+            return None
+        if int(self._headers.get(b"content-length", WHOLE + 1)) <= WHOLE:  # chunks tell no length
+            return None
+        return Answer(self._status, self._headers, b"", rest)
+
+    def take(self) -> bytes:
+        """What of the body was fed since the last time."""
+        content, self._content = self._content, []
+        return content[0] if len(content) == 1 else b"".join(content)
 
     @property
     def keep_alive(self) -> bool:

@@ -17,7 +17,7 @@ from asyncmirror.store.answers import to_error
 from asyncmirror.store.meter import Meter
 from asyncmirror.store.session import Credentials, Endpoint
 from asyncmirror.store.wire.addresses import Resolver, resolve
-from asyncmirror.store.wire.answer import Answer
+from asyncmirror.store.wire.answer import GIVES, OK, Answer
 from asyncmirror.store.wire.document import Document, parse
 from asyncmirror.store.wire.place import Place, moved, skew
 from asyncmirror.store.wire.pool import IDLE_TIMEOUT, Pool
@@ -34,8 +34,6 @@ Provider: TypeAlias = Callable[[], Awaitable[Credentials | None]]
 Head: TypeAlias = Callable[[Place, Signer | None], bytes]
 """Makes a request's head for a place and a signer, as of now."""
 
-OK = 200
-"""The one status with which S3 confirms a body; another success (202, say) confirms nothing."""
 _ASK_AGAIN = 30.0  # seconds; the SDK behind the provider renews credentials ten minutes before they expire
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken"})
 
@@ -129,7 +127,15 @@ class Exchange:
         return head
 
     async def _ask(
-        self, op: str, key: str, path: str, body: Body, head: Head, corrected: frozenset[str] = frozenset()
+        self,
+        op: str,
+        key: str,
+        path: str,
+        body: Body,
+        head: Head,
+        corrected: frozenset[str] = frozenset(),
+        *,
+        streams: bool = False,
     ) -> tuple[Answer, Document | None]:
         """Send a request and correct what can be corrected; gives a success.
 
@@ -140,13 +146,16 @@ class Exchange:
             body: What goes behind the head.
             head: Makes the head, for this place and signer, as of now.
             corrected: What is not to be corrected (again).
+            streams: What a success carries are an object's bytes, whatever they are: see `Connection.send`.
         """
         try:
             while True:
                 if self._is_due():
                     await self._renew(self._signer, expired=False)
                 place, signer, offset = self._place, self._signer, self._skew
-                answer = await self._pool.request(head(place, signer), body, self._timeout)
+                answer = await self._pool.request(head(place, signer), body, self._timeout, streams=streams)
+                if streams and answer.status in GIVES:
+                    return answer, None
                 document = parse(answer.body) if answer.body else None
                 if answer.status == OK and (not answer.body or (document is not None and document.root != "Error")):
                     return answer, document

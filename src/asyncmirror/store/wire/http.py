@@ -9,11 +9,12 @@ import asyncio
 import ssl
 from typing import cast
 
-from asyncmirror.errors import ConnectionFaultError, UnreachableError
+from asyncmirror.errors import ConnectionFaultError, StoreError, UnreachableError
 from asyncmirror.model import Body
 from asyncmirror.store.meter import Meter
 from asyncmirror.store.wire.answer import Answer, AnswerReader
 from asyncmirror.store.wire.burst import Burst
+from asyncmirror.store.wire.inflow import Inflow
 from asyncmirror.store.wire.tls import TlsLayer, to_error
 
 _SLICE = 1 << 18  # bytes given to the transport at once; a record of TLS holds 16 KiB, a socket's buffer some 100 KiB
@@ -43,6 +44,7 @@ class Connection(asyncio.Protocol):
         "_deadline",
         "_future",
         "_head",
+        "_inflow",
         "_last_chance",
         "_loop",
         "_paused",
@@ -80,6 +82,7 @@ class Connection(asyncio.Protocol):
         self._reader = AnswerReader()
         self._transport: asyncio.Transport | None = None
         self._future: asyncio.Future[Answer] | None = None
+        self._inflow: Inflow | None = None
         self._rest: memoryview | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
@@ -92,7 +95,7 @@ class Connection(asyncio.Protocol):
 
     # What the pool asks
 
-    def send(self, head: bytes, body: Body, timeout: float) -> asyncio.Future[Answer]:
+    def send(self, head: bytes, body: Body, timeout: float, *, streams: bool = False) -> asyncio.Future[Answer]:
         """Send a request; the future gives its answer. Whoever gives up waiting must call `abort`.
 
         The future's errors: `StaleConnectionError`, `ConnectionFaultError`.
@@ -103,10 +106,13 @@ class Connection(asyncio.Protocol):
             timeout: Seconds to wait for the answer once the body has left. Until then as long may pass without a piece of
                 it leaving, and in all as long as this and the time its size takes at 1 MiB/s. Time in which the bandwidth
                 that is allowed lets no piece leave does not count.
+            streams: The body of a success may be large: then the answer is given as soon as its head is there, and the body
+                is its `rest`. In each such time some of it must come. The connection serves again when all of it has.
         """
         assert self._transport is not None
         assert self._future is None
-        self._reader.next()
+        assert self._inflow is None
+        self._reader.next(streams=streams)
         self._timeout = timeout
         size = len(body)
         if size <= _SLICE and (not self._bandwidth.limited or not size or self._bandwidth.take(size)):
@@ -156,6 +162,9 @@ class Connection(asyncio.Protocol):
         self._rest = None
         self._waits = False
         self._future = None
+        if self._inflow is not None and not self._inflow.ended:
+            self._inflow.end(ConnectionFaultError("the connection was closed"))
+        self._inflow = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -222,10 +231,15 @@ class Connection(asyncio.Protocol):
 
     def _expire(self) -> None:
         self._timer = None
-        if self._future is None:
+        if self._future is None and self._inflow is None:
             return
         if self._loop.time() < self._deadline:
             self._timer = self._loop.call_at(self._deadline, self._expire)
+        elif self._inflow is not None:
+            if self._inflow.is_slow():
+                self._fail(ConnectionFaultError(f"next to nothing of the body came within {self._timeout:g} s"))
+            else:
+                self._arm(self._loop.time() + self._timeout)
         elif self._queued_at and not cast("asyncio.Transport", self._transport).get_write_buffer_size():
             self._arm(self._loop.time() + self._timeout)  # all that was allowed to leave has left
         elif self._unsent():
@@ -258,7 +272,7 @@ class Connection(asyncio.Protocol):
             self._gone("was closed")
 
     def _read(self, data: bytes) -> None:
-        if self._future is None:
+        if self._future is None and self._inflow is None:
             self.abort()  # nobody asked
             return
         try:
@@ -266,8 +280,46 @@ class Connection(asyncio.Protocol):
         except ConnectionFaultError as fault:
             self._fail(fault)
             return
-        if self._reader.complete:
+        if self._inflow is not None:
+            self._flow(self._inflow)
+        elif self._reader.complete:
             self._finish()
+        elif (answer := self._reader.answer_to_come(inflow := Inflow(self))) is not None:
+            self._begin(answer, inflow)
+
+    # The body of an answer while it comes
+
+    def _begin(self, answer: Answer, inflow: Inflow) -> None:
+        """Hand the answer out before its body is there."""
+        future, self._future = self._future, None
+        assert future is not None
+        if self._unsent() or future.done():
+            self._future = future
+            self._fail(ConnectionFaultError("the answer came before the body was sent"))
+            return
+        self._inflow = inflow
+        self._flow(inflow)
+        self._arm(self._loop.time() + self._timeout)
+        future.set_result(answer)
+
+    def _flow(self, inflow: Inflow) -> None:
+        inflow.add(self._reader.take())
+        if self._reader.complete:
+            self._inflow = None
+            self.served += 1
+            if not self._reader.keep_alive:
+                self.abort()
+            inflow.end()
+
+    def hold(self) -> None:
+        """Let nothing more come. See `inflow.Source`."""
+        if not self.closed:
+            cast("asyncio.Transport", self._transport).pause_reading()
+
+    def go_on(self) -> None:
+        """Let more come. See `inflow.Source`."""
+        if not self.closed:
+            cast("asyncio.Transport", self._transport).resume_reading()
 
     def _decrypt(self, tls: TlsLayer, data: bytes) -> bytes:
         shaking = not tls.ready
@@ -323,8 +375,11 @@ class Connection(asyncio.Protocol):
         kind = StaleConnectionError if self.served and not begun else ConnectionFaultError
         self._fail(kind(f"the connection {how} {'inside' if begun else 'before'} the answer"))
 
-    def _fail(self, fault: Exception) -> None:
-        future = self._future
+    def _fail(self, fault: StoreError) -> None:
+        future, inflow = self._future, self._inflow
+        self._inflow = None
         self.abort()
-        if future is not None and not future.done():
+        if inflow is not None:
+            inflow.end(fault)
+        elif future is not None and not future.done():
             future.set_exception(fault)

@@ -1,4 +1,4 @@
-"""`Bodies` over the lean wire: PutObject and UploadPart, one attempt each, and the question whether the bucket is there.
+"""`Bodies` over the lean wire: PutObject, UploadPart, GetObject, one attempt each; and whether the bucket is there.
 
 Owns what a request is made of, and what its answer confirms. Where it goes, and what an answer may correct, is `exchange`'s.
 """
@@ -6,17 +6,19 @@ Owns what a request is made of, and what its answer confirms. Where it goes, and
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from types import MappingProxyType
 
 from asyncmirror.checksum import to_header
-from asyncmirror.errors import AccessDeniedError, CorruptedError, RejectedError, ServerFaultError
+from asyncmirror.errors import AccessDeniedError, CorruptedError, RejectedError, ServerFaultError, StoreError
 from asyncmirror.model import Algorithm, Body, Checksum, Properties, Stored
 from asyncmirror.settings import ObjectOptions
+from asyncmirror.store import extent
 from asyncmirror.store.meter import Meter
 from asyncmirror.store.session import Endpoint
 from asyncmirror.store.wire.addresses import Resolver, resolve
-from asyncmirror.store.wire.exchange import OK, Exchange, Provider
+from asyncmirror.store.wire.answer import OK, Answer
+from asyncmirror.store.wire.exchange import Exchange, Provider
 from asyncmirror.store.wire.head import Form, make_form, object_headers, part_headers, render
 from asyncmirror.store.wire.place import Place
 from asyncmirror.store.wire.pool import IDLE_TIMEOUT
@@ -24,6 +26,7 @@ from asyncmirror.store.wire.request import Request
 from asyncmirror.store.wire.sigv4 import UNSIGNED_PAYLOAD, Signer, encode_path, encode_query
 
 _TOLD = {algorithm: algorithm.header.encode() for algorithm in Algorithm}
+_GET = "GetObject"
 _LISTING = "ListBucketResult"  # the document of ListObjectsV2
 _MAX_FORMS = 1024  # content types and metadata names come from the user's files: no more than these are kept
 _INLINE_HASH = 1 << 20  # bytes; a larger body is hashed on a thread, where hashlib lets the loop go on
@@ -80,6 +83,36 @@ class Wire(Exchange):
         query = encode_query((("partNumber", str(number)), ("uploadId", upload_id)))
         etag, _ = await self._send("UploadPart", key, query, body, checksum, None)
         return etag
+
+    async def get_object(self, key: str, start: int = 0, etag: str = "") -> AsyncIterator[bytes]:
+        """An object's bytes, piece by piece; see `port.Bodies`."""
+        headers = part_headers(self._options) | extent.wanted(start, etag)
+        try:
+            path = encode_path(key)
+        except UnicodeEncodeError as error:
+            raise RejectedError("the key is no Unicode text", op=_GET, path=key) from error
+        try:
+            answer, _ = await self._ask(_GET, key, path, b"", self._head_of(Request("GET", key, (), headers)), streams=True)
+        except StoreError as error:
+            if start and error.status == extent.UNSATISFIABLE:
+                return  # there is no more of it
+            raise
+        body, rest = answer.body, answer.rest
+        try:
+            too_soon = extent.check(key, _told(answer), start, etag)
+            if len(body) > too_soon:
+                yield body[too_soon:] if too_soon else body
+            if rest is not None:
+                async for piece in rest.pieces():
+                    if len(piece) > too_soon:
+                        yield piece[too_soon:] if too_soon else piece
+                    too_soon = max(too_soon - len(piece), 0)
+        except StoreError as error:
+            error.op, error.path = _GET, key
+            raise
+        finally:
+            if rest is not None:
+                rest.drop()
 
     async def check_bucket(self, prefix: str) -> None:
         """Ask for at most one key of a listing; see `port.Store.check_bucket`.
@@ -158,6 +191,12 @@ def _named(place: Place, signer: Signer | None) -> dict[str, str]:
     """The headers that say to whom and as whom."""
     token = None if signer is None else signer.credentials.token
     return {"host": place.authority} | ({"x-amz-security-token": token} if token else {})
+
+
+def _told(answer: Answer) -> extent.Told:
+    headers = answer.headers
+    etag, span = headers.get(b"etag", b""), headers.get(b"content-range", b"")
+    return extent.Told(answer.status, etag.decode("latin-1"), span.decode("latin-1"))
 
 
 def _sha256(body: Body) -> str:

@@ -87,7 +87,7 @@ class Pool:
         self._reaper: asyncio.TimerHandle | None = None
         self._retired = False
 
-    async def request(self, head: bytes, body: Body, timeout: float) -> Answer:
+    async def request(self, head: bytes, body: Body, timeout: float, *, streams: bool = False) -> Answer:
         """Send one request and wait for its answer; arguments as in `Connection.send`.
 
         Raises:
@@ -98,30 +98,39 @@ class Pool:
         connection = self._take()
         if connection is not None:
             try:
-                return await self._exchange(connection, head, body, timeout)
+                return await self._exchange(connection, head, body, timeout, streams=streams)
             except StaleConnectionError:
                 pass  # the server had closed it before it saw the request
-        return await self._exchange(await self._open(), head, body, timeout)
+        return await self._exchange(await self._open(), head, body, timeout, streams=streams)
 
-    async def _exchange(self, connection: _Pooled, head: bytes, body: Body, timeout: float) -> Answer:
+    async def _exchange(self, connection: _Pooled, head: bytes, body: Body, timeout: float, *, streams: bool) -> Answer:
         try:
-            answer = await connection.send(head, body, timeout)
+            answer = await connection.send(head, body, timeout, streams=streams)
         except StaleConnectionError:
             raise
         except ConnectionFaultError:
-            connection.address.failed(self._loop.time())
-            self._addresses.doubt()
+            self._broke(connection)
             raise
         except BaseException:
             connection.abort()  # given up: its answer must reach nobody
             raise
+        if answer.rest is None or answer.rest.ended:
+            self._served(connection)
+        else:
+            answer.rest.then = lambda fault: self._served(connection) if fault is None else self._broke(connection)
+        return answer
+
+    def _served(self, connection: _Pooled) -> None:
         if connection.served == 1:
             connection.address.succeeded()
             if connection.tls is not None:
                 self._session = connection.tls.session or self._session
         if not connection.closed:
             self._give_back(connection)
-        return answer
+
+    def _broke(self, connection: _Pooled) -> None:
+        connection.address.failed(self._loop.time())
+        self._addresses.doubt()
 
     def _take(self) -> _Pooled | None:
         idle = self._idle

@@ -1,9 +1,10 @@
-"""The whole store with the lean wire in it: bodies go over the wire, all else over aioboto3.
+"""The whole store with the lean wire in it: bodies go and come over the wire, all else over aioboto3.
 
 Owns the choice between the two for bodies. The wire serves wherever it can; behind a proxy the SDK does: `sdk_serves`. Where
 the configuration is plain the SDK is not even loaded before the first request that needs it: many a run has none.
 """
 
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
 
@@ -18,7 +19,7 @@ from asyncmirror.store.wire.plane import Wire
 
 
 class WireStore(S3Store):
-    """A bucket over aioboto3, with PutObject and UploadPart over the lean wire. To be entered before use.
+    """A bucket over aioboto3, with PutObject, UploadPart and GetObject over the lean wire. To be entered before use.
 
     Args:
         bucket: Its name.
@@ -98,6 +99,12 @@ class WireStore(S3Store):
         if self._wire is None:
             return await super().upload_part(key, upload_id, number, body, checksum)
         return await self._wire.upload_part(key, upload_id, number, body, checksum)
+
+    def get_object(self, key: str, start: int = 0, etag: str = "") -> AsyncIterator[bytes]:
+        """See `port.Bodies.get_object`."""
+        if self._wire is None:
+            return super().get_object(key, start, etag)
+        return self._wire.get_object(key, start, etag)
 
     async def check_bucket(self, prefix: str) -> None:
         """See `port.Store.check_bucket`."""
