@@ -126,11 +126,6 @@ class RetryingStore:
         """See `port.Store.head_object`."""
         return await self._try(self._store.head_object, key)
 
-<<<<<<< HEAD
-    async def get_object(self, key: str) -> AsyncIterator[bytes]:
-        """See `port.Store.get_object`. Tried again only before the first piece: the object may be another one by then."""
-        attempts = Attempts(self._patience)
-=======
     async def get_object(self, key: str, start: int = 0, etag: str = "") -> AsyncIterator[bytes]:
         """See `port.Bodies.get_object`. After a failure it goes on behind the last byte given.
 
@@ -138,7 +133,6 @@ class RetryingStore:
         """
         attempts = Attempts(self._patience)
         charged = start
->>>>>>> 95eca25 (GetObject over the lean wire: verify --download reads small objects in a fifth of the CPU time, and goes on where a body broke off)
         while not attempts.done:
             async with attempts, closing(self._store.get_object(key, start, etag)) as pieces:
                 async for piece in pieces:
