@@ -58,6 +58,24 @@ def test_the_first_signal_finishes_what_is_in_flight(
         assert wrong(site, regular_files(tree)) == []
 
 
+def test_a_drain_too_late_to_leave_anything_out_is_the_end_of_a_complete_run(tree: Path, home: Path) -> None:
+    held = {"op": "PutObject", "kind": "delay", "seconds": 1.5}
+    with serve("asyncmirror.testing", "--bucket", "box", "--faults", json.dumps({"faults": [held]})) as server:
+        site = Site(server.url, "box")
+        runner = Runner(home, site.environment(home))
+        only_small = ("--exclude", "large*", "--concurrency", "64")
+        with runner.start(*sync(tree, site, home / "journal", *only_small, *TALKING)) as running:
+            assert server.wait(bool)
+            assert runner.run("ctl", "drain", "--journal", home / "journal", "--json").code == 0
+            run = running.finish()
+        assert STOPPING in run.error
+        assert run.code == run.summary["exit_code"] == 0
+        assert run.summary["complete"] == 20
+        assert wrong(site, {key: file for key, file in regular_files(tree).items() if "large" not in key}) == []
+    (line,) = runner.run("history", "--json", "--journal", home / "journal").lines
+    assert line["end"] == "ended"
+
+
 @pytest.mark.hazard(31)
 def test_the_second_signal_stops_at_once(tree: Path, home: Path) -> None:
     held = {"op": "PutObject", "kind": "delay", "seconds": 50, "first": 6, "times": 4}

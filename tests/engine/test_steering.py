@@ -14,6 +14,7 @@ import pytest
 
 from asyncmirror.cli import read
 from asyncmirror.cli.options import OPTIONS
+from asyncmirror.engine.history import End, read_history
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.engine.steering import KNOBS, LIVE, Turn, permit, turns
 from asyncmirror.errors import UsageError
@@ -152,6 +153,34 @@ async def test_drained_while_paused_a_run_ends_without_another_request(house: Ho
     assert events[-1].stopped
     assert events[-1].counts.get(Outcome.FAILED, 0) == 0
     assert len([sent for sent in store.sent if sent.op in ("PutObject", "UploadPart")]) == 4
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "delete", "stopped"),
+    [(6, False, False), (6, True, True), (3, False, True)],
+    ids=["nothing-is-left", "a-deletion-is-left", "files-are-left"],
+)
+async def test_a_run_is_stopped_if_it_leaves_something_out(
+    house: House,
+    concurrency: int,
+    delete: bool,  # noqa: FBT001  the column of a table
+    stopped: bool,  # noqa: FBT001  the same
+) -> None:
+    house.write("big", bytes(2 * PART))
+    settings = small(house, 4, concurrency=concurrency)
+    async with going(house, replace(settings, delete=delete)) as (mirror, store, events):
+        await store.reaches(concurrency)
+        async with asyncio.timeout(5):
+            while mirror.progress().scanning:  # noqa: ASYNC110  no event tells of it
+                await asyncio.sleep(0)
+        mirror.drain()
+    summary = events[-1]
+    assert isinstance(summary, Summary)
+    assert summary.stopped is stopped
+    assert summary.exit_code == (3 if delete else 0)
+    assert (summary.counts[Outcome.COMPLETE] == 5) is (concurrency == 6)
+    history = read_history(house.settings.journal or Path())
+    assert history.end(history.runs[-1]) is (End.STOPPED if stopped else End.ENDED)
 
 
 @pytest.mark.parametrize("field", ["loops", "part_size", "request_timeout"])

@@ -42,7 +42,12 @@ _LISTED = 1000
 
 
 class Deleting:
-    """The deletion of one run. All methods belong to the loop's thread."""
+    """The deletion of one run. All methods belong to the loop's thread.
+
+    Attributes:
+        stopped: It was told to begin nothing new.
+        over: It has come to its end, whatever it came to.
+    """
 
     def __init__(
         self,
@@ -66,6 +71,7 @@ class Deleting:
             room: Waits while the caller is behind.
         """
         self.stopped = False
+        self.over = False
         self._refusal = ""
         self._settings = settings
         self._filters = filters
@@ -106,11 +112,13 @@ class Deleting:
             StoreError: The run can't go on.
         """
         await self._recorder.finish()
-        if self.stopped or self._refusal:
-            return
         if reason := deletion.hindered(self._outcomes):
             self.refuse(reason)
-            return
+        if not self._refusal:
+            await self._find()
+        self.over = True
+
+    async def _find(self) -> None:
         candidates = Candidates()
         try:
             await self._run(candidates)

@@ -25,7 +25,11 @@ _MOST_HELD = 10_000
 
 
 class Recorder:
-    """Takes outcomes to the journal, and events to `tell`."""
+    """Takes outcomes to the journal, and events to `tell`.
+
+    Attributes:
+        left: Whether something is left to another run.
+    """
 
     def __init__(
         self,
@@ -35,6 +39,7 @@ class Recorder:
         halt: Callable[[AsyncmirrorError], None],
     ) -> None:
         self.halt = halt
+        self.left = False
         self._journal = journal
         self._tell = tell
         self._fail = fail
@@ -74,6 +79,7 @@ class Recorder:
 
     def settle(self, work: Work, outcome: Outcome, reason: str = "", change: Change | None = None) -> None:
         """An entry reached its outcome."""
+        self.left = self.left or outcome is Outcome.PENDING
         self.add((Settled(work.path, work.key, outcome, work.size, reason),), () if change is None else (change,))
 
     def add(self, events: Iterable[Event], changes: Iterable[Change]) -> None:

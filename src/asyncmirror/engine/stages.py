@@ -57,7 +57,6 @@ class Stages:
         starts: Sequence[Directory],
     ) -> None:
         self.fatal: AsyncmirrorError | None = None
-        self.stopped = False
         self.scanned = 0
         self.scanned_bytes = 0
         self._settings = settings
@@ -67,6 +66,8 @@ class Stages:
         self._readers = readers
         self._probing = probing
         self._scanning = True
+        self._ending = False
+        self._cut = False
         self._paused = False
         self._queued_bytes = 0
         self._task: asyncio.Task[None] | None = None
@@ -104,7 +105,7 @@ class Stages:
                 self._crew.steer(self._settings.tuning)  # it may have been turned while the crew was made
                 self._crew.pause(paused=self._paused)
                 self._crew.spread_log_levels()
-                if self.stopped:
+                if self._ending:
                     self._crew.drain()
                 group.create_task(self._probe())
                 group.create_task(self._scan())
@@ -112,8 +113,8 @@ class Stages:
                 group.create_task(self._workers.run())
             if self._deleting is not None:
                 await self._deleting.run()
+            await self._recorder.finish()
             if not (self.stopped or self._settings.dry_run):
-                await self._recorder.finish()
                 if not (self._settings.subdirs or self._settings.only_failed):
                     await pardon(self._journal, self._settings, self._filters, self._beneath)
                 await orphans.look(self._journal, self._store.store, self._planner.prefix, self._recorder.notice)
@@ -128,6 +129,11 @@ class Stages:
                 await self._recorder.finish()
             finally:
                 self._outbox.close()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was ended before it had come to its end: who tells it while the last files are in flight is too late."""
+        return self._ending and (self._cut or self._recorder.left or self.fatal is not None)
 
     async def events(self) -> list[Event]:
         """The events since the last call, waiting for at least one; none means that the run is over."""
@@ -151,10 +157,11 @@ class Stages:
     def drain(self) -> None:
         """Begin nothing new, finish the requests in flight, then end."""
         self._end()
+        self._cut = self._cut or self._scanning or len(self._plans) > 0
         self._crew.drain()
         self._walker.stop()
         self._plans.close()
-        self._works.clear()
+        self._cut = bool(self._works.clear()) or self._cut
         self._works.close()
         self._queued_bytes = 0
 
@@ -162,6 +169,7 @@ class Stages:
         """End at once; what is recorded by now is still written and told."""
         self._end()
         if self._task is not None:
+            self._cut = True
             self._task.cancel()
 
     def progress(self, settled: dict[Outcome, int], settled_bytes: dict[Outcome, int], seconds: float) -> Progress:
@@ -215,9 +223,10 @@ class Stages:
             yield crew
 
     def _end(self) -> None:
-        self.stopped = True
-        if self._deleting is not None:
+        self._ending = True
+        if self._deleting is not None and not self._deleting.over:
             self._deleting.stop()
+            self._cut = True
 
     def _tell(self, events: Iterable[Event]) -> None:
         """Pass events on, with a look at them: whether anything may be deleted depends on how the run went."""
@@ -277,7 +286,7 @@ class Stages:
                 self._recorder.add(settled, changes)
             if self._settings.dry_run:
                 self._recorder.add([await self._would(work) for work in works], ())
-            elif not self.stopped:
+            elif not self._ending:
                 self._works.offer(works)
                 self._queued_bytes += sum(work.size for work in works)
             await self._works.room()
