@@ -225,6 +225,15 @@ async def test_a_closed_pipe_on_stdout_ends_the_run_as_a_drain(place: Place) -> 
     assert len(place.server.objects("bucket")) < 60
 
 
+async def test_streams_that_were_closed_change_nothing(place: Place) -> None:
+    place.fill(3)
+    command = (sys.executable, "-m", "asyncmirror", "sync", str(place.tree), "s3://bucket/top", "--loops", "2")
+    process = await asyncio.create_subprocess_exec("sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', *command, env=place.environ)
+    async with asyncio.timeout(_BOUND):
+        assert await process.wait() == 0
+    assert len(place.server.objects("bucket")) == 3
+
+
 @pytest.mark.parametrize(
     ("destination", "environ", "says"),
     [

@@ -3,12 +3,15 @@
 import asyncio
 import json
 import os
+import select
+import socket
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from asyncmirror.engine import control as controls
 from asyncmirror.engine.asking import ask, follow
@@ -105,6 +108,35 @@ async def test_who_only_connects_does_not_hold_up_the_end_and_many_do_not_lock_o
     for reader, writer in silent:
         assert await reader.read() == b""
         writer.close()
+
+
+def test_who_goes_away_while_it_is_told_something_disturbs_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def goes_away() -> None:
+        async with serving(tmp_path / "j") as (control, endpoint):
+            left, told = asyncio.Event(), asyncio.Event()
+
+            async def frames() -> AsyncGenerator[object, None]:
+                yield 1
+                await left.wait()
+                for _ in range(100):
+                    await asyncio.sleep(0)
+                told.set()
+                yield 2
+
+            async def top(_: Request, __: Peer) -> object:
+                return frames()
+
+            control.serve("top", top)
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(endpoint.path)
+                client.sendall(b'{"do": "top"}\n')
+                await asyncio.to_thread(select.select, [client], [], [])  # something is there, and stays unread
+            left.set()
+            await told.wait()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(goes_away())
+    assert not caplog.records
 
 
 async def test_another_user_is_turned_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

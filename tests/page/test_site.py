@@ -298,6 +298,17 @@ async def test_who_asks_nothing_is_hung_up_on_and_there_are_so_many_connections(
         assert half_asked.recv(1) == b""
 
 
+async def test_a_request_that_is_none_is_not_logged(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    for nonsense in (b"GET /\0 HTTP/1.1\r\n\r\n", b"GET /" + 10_000 * b"x" + b" HTTP/1.1\r\n\r\n", b"\x16\x03\x01"):
+        reader, writer = await asyncio.open_connection(site.address.host, site.address.port)
+        writer.write(nonsense)
+        writer.write_eof()
+        async with asyncio.timeout(20):
+            assert b"Traceback" not in await reader.read()
+        writer.close()
+    assert not caplog.records
+
+
 def test_a_port_that_is_taken_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(UsageError, match="Address already in use"):
         Site(Address("127.0.0.1", other.getsockname()[1]), None)

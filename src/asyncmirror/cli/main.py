@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (`sys.argv` if None) and give its exit code; docs/exit-codes.md lists them."""
+    stderr.occupy()
     try:
         arguments = parser().parse_args(argv)
         command: Run = arguments.run

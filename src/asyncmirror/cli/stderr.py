@@ -21,6 +21,19 @@ def write(lines: Iterable[str]) -> None:
             sys.stderr.flush()
 
 
+def occupy() -> None:
+    """Have nothing stand where stdin, stdout or stderr were closed: a file that is opened later would be taken for one of them.
+
+    A library's last words would go into the journal, and libuv ends a process that closes such a file.
+    """
+    for standard in range(3):
+        try:
+            os.fstat(standard)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            os.set_inheritable(null, True)  # noqa: FBT003  its second argument, by position only
+
+
 def settle() -> None:
     """Have the rest written, or forgotten where nobody can read it: Python would end with an exit code of its own."""
     try:

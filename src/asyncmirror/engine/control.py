@@ -191,6 +191,8 @@ async def _write(writer: asyncio.StreamWriter, value: object) -> None:
     """Write a line, in pieces that must each be taken in time."""
     line = json.dumps(value).encode("ascii") + b"\n"
     for start in range(0, len(line), _PIECE):
+        if writer.is_closing():  # uvloop calls it an error of ours to write then
+            raise ConnectionResetError
         writer.write(line[start : start + _PIECE])
         async with asyncio.timeout(_READ):
             await writer.drain()

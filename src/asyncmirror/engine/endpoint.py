@@ -19,7 +19,7 @@ from typing import NamedTuple
 DIRECTORY = ".control"
 """What the directory beside the journal is called, behind the journal's name."""
 SOCKET = "socket"
-_BACKLOG = 16
+_BACKLOG = 128
 
 
 class Endpoint(NamedTuple):

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from asyncmirror.errors import JournalError, UsageError
 from asyncmirror.events import Deletion, Event, Progress, Settled, Started, Summary, Unchanged
@@ -46,6 +47,9 @@ _TAIL = 5
 _LEAVING = 2.0
 """Seconds for browsers to read the last message."""
 _log = logging.getLogger(__name__)
+_requests = logging.getLogger(f"{__name__}.requests")
+# Whoever reaches the port could fill a log with requests that are none.
+_requests.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
 
 
 class Asking(Protocol):
@@ -163,6 +167,7 @@ class _Keeper:
         runner = web.AppRunner(
             application(self, access),
             handle_signals=False,
+            logger=_requests,
             access_log=None,
             shutdown_timeout=_LEAVING,
             handler_cancellation=True,  # a listener that goes away makes room at once
