@@ -6,8 +6,10 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+from botocore.loaders import JSONFileLoader
 
 from asyncmirror import checksum as checksums
 from asyncmirror.errors import BucketError, CredentialsError, UnreachableError, UntrustedError
@@ -52,6 +54,17 @@ async def test_a_store_of_ones_own(chain: pytest.MonkeyPatch) -> None:
     assert (await endpoint(Connection())).url == "http://general.example/bucket"
     chain.setenv("AWS_ENDPOINT_URL_S3", "http://special.example")
     assert (await endpoint(Connection())).url == "http://special.example/bucket"
+
+
+async def test_a_second_session_reads_nothing_of_the_sdks_data_again(chain: pytest.MonkeyPatch) -> None:
+    connection = Connection(endpoint_url="http://localhost:9000")
+    first = await endpoint(connection)
+
+    def load_file(_: JSONFileLoader, path: str) -> NoReturn:
+        pytest.fail(f"{path} is read again")
+
+    chain.setattr(JSONFileLoader, "load_file", load_file)
+    assert await endpoint(connection) == first
 
 
 async def test_proxies_are_told(chain: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ from asyncmirror.store.meter import Meter
 
 if TYPE_CHECKING:
     from aiobotocore.session import AioSession
+    from botocore.loaders import Loader
     from types_aiobotocore_s3 import S3Client
 
 DEFAULT_REGION = "us-east-1"
@@ -126,6 +127,7 @@ async def open_session(
             # Clients that fetch credentials (STS, SSO) are made by the SDK itself: they get the session's own configuration.
             core.set_default_client_config(sdk_http.SessionConfig(http_session_cls=made))
             session = aioboto3.Session(botocore_session=core, profile_name=connection.profile)
+            core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
             ca_bundle = find_ca_bundle(connection.ca_bundle or core.get_config_variable("ca_bundle"))
             client = await stack.enter_async_context(
                 session.client(
@@ -162,6 +164,18 @@ async def open_session(
 def _load() -> None:
     """Import the SDK where it holds nobody up."""
     from asyncmirror.store import sdk_errors, sdk_http  # noqa: F401, PLC0415  see the module's docstring
+
+
+@cache
+def _loader(data_path: str | None) -> "Loader":
+    """Who reads the SDK's descriptions of the services, and keeps them: one for all sessions of the process.
+
+    They are megabytes of JSON. A process that runs again and again (a watch, a queue of batches) opens a session for each run,
+    and to read them anew was three quarters of what that took.
+    """
+    from botocore.loaders import create_loader  # noqa: PLC0415  see the module's docstring
+
+    return create_loader(data_path)
 
 
 def find_ca_bundle(configured: Path | str | None) -> str | None:
