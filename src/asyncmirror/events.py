@@ -71,6 +71,13 @@ class Fate(Enum):
     FAILED = "failed"  # the store would not delete it, or could not be asked about it
 
 
+class DeletionBegun(NamedTuple):
+    """All objects whose file is gone are known, with their bytes; their deletion begins, or in a dry run their list."""
+
+    objects: int
+    size: int
+
+
 class Deletion(NamedTuple):
     """One object met its fate. `size` in bytes; `path` is empty where the journal does not know it; `reason` says why."""
 
@@ -114,7 +121,7 @@ class Waiting(NamedTuple):
     why: str = ""
 
 
-Event: TypeAlias = Started | Notice | Steered | Settled | Unchanged | Deletion | Summary | Waiting
+Event: TypeAlias = Started | Notice | Steered | Settled | Unchanged | DeletionBegun | Deletion | Summary | Waiting
 
 
 class Transfer(NamedTuple):
@@ -150,6 +157,18 @@ class Allowance(NamedTuple):
     until: float = 0.0
 
 
+class Erasing(NamedTuple):
+    """How far a deletion is. So many objects on record were `looked` for among the files, and some of them are gone: `objects`.
+
+    While those are not all known, they are 0; then so many are `done`, each with one fate or another, within so many seconds.
+    """
+
+    looked: int = 0
+    objects: int = 0
+    done: int = 0
+    seconds: float = 0.0
+
+
 class Progress(NamedTuple):
     """The gauges at one moment. `settled` counts entries by outcome; bytes are of files, `bytes_sent` of bodies sent.
 
@@ -173,3 +192,4 @@ class Progress(NamedTuple):
     paused: bool = False  # no request begins until somebody says so
     running: bool = True
     waiting: Waiting | None = None
+    erasing: Erasing | None = None  # None: nothing is being deleted

@@ -6,7 +6,7 @@ Owns what "now" means, the average, and what is left. Pure; knows no screen, no 
 
 from typing import NamedTuple
 
-from asyncmirror.events import Progress
+from asyncmirror.events import Erasing, Progress
 from asyncmirror.model import Outcome
 
 _WINDOW = 10.0
@@ -63,6 +63,11 @@ class Remaining(NamedTuple):
     size: int
     share: float
     seconds: float | None
+
+
+def deletion_left(erasing: Erasing) -> float | None:
+    """For how many seconds a deletion will go on, if it does as it did; None where that can't be told."""
+    return (erasing.objects - erasing.done) * erasing.seconds / erasing.done if erasing.done else None
 
 
 def remaining(progress: Progress, rate: Rate) -> Remaining | None:

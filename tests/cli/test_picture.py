@@ -10,7 +10,7 @@ from rich.console import Console
 from asyncmirror.cli.fold import State
 from asyncmirror.cli.picture import fit, picture
 from asyncmirror.cli.report import periodic
-from asyncmirror.events import Allowance, Flight, Progress, Started, Transfer
+from asyncmirror.events import Allowance, Erasing, Flight, Progress, Started, Transfer
 from asyncmirror.model import Outcome
 from asyncmirror.rates import Pace
 
@@ -58,6 +58,19 @@ def test_the_picture_tells_what_counts() -> None:
         ["slowest"],
         ["a/b.fits", "1", "MiB", "of", "4", "MiB", "25%", "1:15"],
     ]
+
+
+def test_a_deletion_has_a_bar_of_its_own() -> None:
+    gauges = progress(scanning=False)
+    assert drawn(gauges._replace(erasing=Erasing(12_000)), 80, 24)[8:] == [
+        "elapsed          2:01:05  looking for what is gone",
+        "looked at 12,000 on record",
+    ]
+    way, told = drawn(gauges._replace(erasing=Erasing(12_000, 4000, 1000, 5.0)), 80, 24)[8:]
+    assert way.split() == ["elapsed", "2:01:05", "left", "0:15", "━" * 5, "25%"]
+    assert told == "deleting 1,000 of 4,000"
+    assert "left unknown" in drawn(gauges._replace(erasing=Erasing(12_000, 4000, 0, 5.0)), 80, 24)[8]
+    assert "; deleting 1,000 of 4,000; left 0:15" in periodic(gauges._replace(erasing=Erasing(9, 4000, 1000, 5.0)), Pace())
 
 
 def test_a_store_that_asks_for_fewer_requests_is_seen() -> None:

@@ -15,7 +15,7 @@ from asyncmirror.audit import standing
 from asyncmirror.engine import deleting
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.errors import AccessDeniedError, ServerFaultError, StoreError, UsageError
-from asyncmirror.events import Deletion, Deletions, Fate, Notice
+from asyncmirror.events import Deletion, DeletionBegun, Deletions, Erasing, Event, Fate, Notice
 from asyncmirror.journal import paths
 from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.changes import Condemn
@@ -80,6 +80,31 @@ async def test_objects_whose_file_is_gone_are_deleted(mirrored: House) -> None:
     assert not on_record(mirrored, Table.CONDEMNED)
     again = await mirrored.run(deletes(mirrored))
     assert result(again) == Deletions()
+
+
+async def test_it_tells_how_far_it_is(mirrored: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deleting, "MOST_DELETED", 1)
+    monkeypatch.setattr(deleting, "_TOGETHER", 1)
+    shutil.rmtree(mirrored.root / "a")
+    seen: list[Erasing | None] = []
+
+    async def asked(some: Sequence[str]) -> Mapping[str, StoreError]:
+        seen.append(mirrors[0].progress().erasing)
+        return await real(some)
+
+    def watch(mirror: Mirror, _: Event) -> None:
+        mirrors.append(mirror)
+
+    mirrors: list[Mirror] = []
+    real = mirrored.store.delete_objects
+    monkeypatch.setattr(mirrored.store, "delete_objects", asked)
+    ran = await mirrored.run(deletes(mirrored), watch=watch)
+    assert [each and each[:3] for each in seen] == [(len(NAMES), 3, done) for done in range(3)]
+    assert mirrors[0].progress().erasing is None
+    events = [event for event in ran.events if isinstance(event, Deletion | DeletionBegun)]
+    assert events[0] == DeletionBegun(3, sum(event.size for event in events[1:] if isinstance(event, Deletion)))
+    assert events[0].size
+    assert len(events) == 4
 
 
 async def test_nothing_goes_unasked(mirrored: House) -> None:

@@ -12,7 +12,7 @@ from asyncmirror.engine.history import End, Run, read_history
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.engine.status import Live, Status, Trouble, Upload, from_plain, read_status, to_plain
 from asyncmirror.errors import JournalError, UsageError
-from asyncmirror.events import Allowance, Flight, Progress, Started, Transfer
+from asyncmirror.events import Allowance, Erasing, Flight, Progress, Started, Transfer
 from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.changes import Condemn
 from asyncmirror.journal.lock import Holder, Lock
@@ -99,6 +99,7 @@ def test_a_report_survives_the_socket() -> None:
     gauges = gauges._replace(
         scanning=False, paused=True, queued=2, queued_bytes=3, bytes_sent=4, requests=5, allowance=Allowance(6, 7.5, 8.5)
     )
+    gauges = gauges._replace(erasing=Erasing(9, 8, 7, 6.5))
     report = report._replace(live=Live(gauges, {"concurrency": "64"}, 1.5))
     assert from_plain(json.loads(json.dumps(to_plain(report)))) == report
 

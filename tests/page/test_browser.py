@@ -11,7 +11,7 @@ import pytest
 
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.errors import RejectedError
-from asyncmirror.events import Summary
+from asyncmirror.events import Erasing, Summary
 from asyncmirror.http import assets
 from asyncmirror.http.address import Address
 from asyncmirror.http.site import Site
@@ -104,6 +104,8 @@ async def see(mirror: Mirror, site: Site, store: Picky, browser: Browser, bad: i
     site.look(mirror.progress())
     await browser.until("document.getElementById('state').textContent.startsWith('Mirroring')")
     await browser.until(f"document.getElementById('problem-rows').textContent.includes('{_GENTLE}')")
+    site.look(mirror.progress()._replace(erasing=Erasing(50, 20, 5, 1.0)))
+    await browser.until("document.getElementById('detail').textContent.startsWith('5 of 20 objects, ')")
     before = await browser.run("document.getElementById('outcomes').textContent")
     store.go_on.set()
     told = await running

@@ -12,7 +12,7 @@ from prometheus_client import Metric, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from asyncmirror.events import Allowance, Waiting
+from asyncmirror.events import Allowance, Erasing, Waiting
 from asyncmirror.http.health import Health
 from asyncmirror.http.metrics import registry
 from asyncmirror.http.picture import Batches, Picture, fold, observe
@@ -27,7 +27,7 @@ NAME = re.compile(r"\b(?:asyncmirror|process)_[a-z_]+\b")
 def all_that_there_is() -> str:
     """The text where every metric has a value."""
     picture = fold(fold(Picture(), STARTED, 100.0), summary(7), 112.0)
-    limited = progress()._replace(allowance=Allowance(20 << 20, 50.0))
+    limited = progress()._replace(allowance=Allowance(20 << 20, 50.0), erasing=Erasing(9, 4, 1, 2.0))
     batches = Batches(1, 2, "a", None, 0, 0)
     picture = fold(picture, Waiting(900.0), 113.0)._replace(batches=batches, progress=limited)
     return generate_latest(registry(lambda: picture, Health)).decode()

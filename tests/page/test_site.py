@@ -13,7 +13,7 @@ import pytest
 from aiohttp import ClientSession
 
 from asyncmirror.errors import UsageError
-from asyncmirror.events import Allowance, Deletions, Fate, Notice, Settled, Transfer
+from asyncmirror.events import Allowance, Deletions, Erasing, Fate, Notice, Settled, Transfer
 from asyncmirror.http import door
 from asyncmirror.http.address import Address
 from asyncmirror.http.picture import Batches
@@ -133,6 +133,10 @@ async def test_how_far_it_is(site: Site) -> None:
     [notice] = told["notices"]
     assert notice["text"] == "bad \\x1b[2J"
     assert told["batches"] == {"number": 2, "of": 3, "name": "a/b", "size": 1 << 30, "completed": 1, "failed": 0}
+    assert run["erasing"] is None
+    site.look(progress(40, failed=1, seconds=11.0)._replace(erasing=Erasing(50, 20, 5, 1.0)))
+    erasing = {"looked": 50, "objects": 20, "done": 5, "left_seconds": 3.0}
+    assert (await status(site))["run"]["erasing"] == erasing
     site.tell(Settled(b"late", "late", Outcome.FAILED, 3, "no"))
     fates = Deletions({Fate.DELETED: 3, Fate.LEFT: 0}, {Fate.DELETED: 30}, "")
     site.tell(summary(99, failed=1, code=1)._replace(deletions=fates))

@@ -6,7 +6,19 @@ summary already and are not kept a second time; how fast it is, is `rates`'. Kno
 
 from typing import NamedTuple
 
-from asyncmirror.events import Deletion, Event, Fate, Notice, Settled, Started, Steered, Summary, Unchanged, Waiting
+from asyncmirror.events import (
+    Deletion,
+    DeletionBegun,
+    Event,
+    Fate,
+    Notice,
+    Settled,
+    Started,
+    Steered,
+    Summary,
+    Unchanged,
+    Waiting,
+)
 from asyncmirror.model import PROBLEMS
 
 UNDELETED = frozenset({Fate.FAILED, Fate.LEFT})
@@ -58,7 +70,7 @@ def fold(state: State, event: Event) -> State:
             return state._replace(summary=event)
         case Waiting():
             return state._replace(waiting=event)
-        case Unchanged():
+        case Unchanged() | DeletionBegun():
             return state
 
 

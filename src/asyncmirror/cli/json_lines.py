@@ -18,6 +18,7 @@ import orjson
 from asyncmirror.cli.tap import Tap
 from asyncmirror.events import (
     Deletion,
+    DeletionBegun,
     Deletions,
     Event,
     Fate,
@@ -63,7 +64,7 @@ def lines(event: Event) -> Iterator[bytes]:
             parent = decode(directory) + "/" if directory else ""
             for name, size in files:
                 yield _object(parent + decode(name), prefix + keys.encode(name), "unchanged", size, "")
-        case Deletion():
+        case DeletionBegun() | Deletion():
             yield dump(_deletion(event))
         case Notice(text):
             yield dump({"event": "notice", "text": text})
@@ -84,7 +85,9 @@ def _object(path: str, key: str, outcome: str, size: int, reason: str) -> bytes:
     return dump(line)
 
 
-def _deletion(event: Deletion) -> dict[str, object]:
+def _deletion(event: DeletionBegun | Deletion) -> dict[str, object]:
+    if isinstance(event, DeletionBegun):
+        return {"event": "deleting", "objects": event.objects, "bytes": event.size}
     line: dict[str, object] = {"event": "deletion", "path": decode(event.path), "key": event.key}
     line |= {"size": event.size, "fate": event.fate.value}
     return {**line, "reason": event.reason} if event.reason else line

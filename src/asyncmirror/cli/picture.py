@@ -11,15 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from asyncmirror.cli.fold import State
-from asyncmirror.cli.report import duration, left, limited, moment, problem_count, throttled
-from asyncmirror.events import Progress, Transfer, Waiting
+from asyncmirror.cli.report import duration, erasing_of, left, limited, moment, problem_count, throttled
+from asyncmirror.events import Erasing, Progress, Transfer, Waiting
 from asyncmirror.model import Outcome
 from asyncmirror.rates import Pace, Rate, average, remaining
 from asyncmirror.sizes import format_size
 from asyncmirror.text import show_line, show_name
 
 _SLOWEST = 5
-_FIXED_LINES = 13
+_FIXED_LINES = 14
 """Lines that are always there; what the terminal has beyond them is for the files."""
 _PAUSED = "paused: no request begins until asyncmirror ctl resume"
 _WIDE = 70
@@ -33,6 +33,7 @@ def picture(state: State, progress: Progress, pace: Pace, width: int, height: in
         _counts(progress),
         _speeds(progress, pace),
         _way(progress, pace, width) if state.waiting is None else _waiting(state.waiting),
+        *([] if progress.erasing is None else [_deleting(progress.erasing)]),
     ]
     slow = _PAUSED if progress.paused else throttled(progress.flight)
     if slow := "; ".join(filter(None, (slow, limited(progress.allowance)))):
@@ -90,19 +91,32 @@ def _speeds(progress: Progress, pace: Pace) -> Table:
 
 
 def _way(progress: Progress, pace: Pace, width: int) -> Table:
-    rest = remaining(progress, pace.now)
+    share = _share(progress, pace)
     table = Table.grid(padding=(0, 2))
     cells: list[RenderableType] = [
         Text("elapsed", end=""),
         Text(duration(progress.seconds)),
         Text(left(progress, pace), style="cyan"),
     ]
-    if rest is not None:
-        cells += [ProgressBar(total=1.0, completed=rest.share, width=max(8, width // 4)), Text(f"{rest.share:.0%}")]
+    if share is not None:
+        cells += [ProgressBar(total=1.0, completed=share, width=max(8, width // 4)), Text(f"{share:.0%}")]
     table.add_column(width=9)
     table.add_column(justify="right", min_width=13, no_wrap=True)
     table.add_row(*cells)
     return table
+
+
+def _share(progress: Progress, pace: Pace) -> float | None:
+    """How much is done of what the run is about now: of the files, or of the objects that are deleted."""
+    erasing = progress.erasing
+    if erasing is not None:
+        return erasing.done / erasing.objects if erasing.objects else None
+    rest = remaining(progress, pace.now)
+    return None if rest is None else rest.share
+
+
+def _deleting(erasing: Erasing) -> Text:
+    return Text(erasing_of(erasing), style="yellow", no_wrap=True, overflow="ellipsis")
 
 
 def _waiting(waiting: Waiting) -> Text:

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from asyncmirror.cli.fold import State
-from asyncmirror.events import Allowance, Deletion, Deletions, Fate, Flight, Progress, Settled, Summary
+from asyncmirror.events import Allowance, Deletion, Deletions, Erasing, Fate, Flight, Progress, Settled, Summary
 from asyncmirror.model import PROBLEMS, Outcome
-from asyncmirror.rates import Pace, Rate, average, remaining
+from asyncmirror.rates import Pace, Rate, average, deletion_left, remaining
 from asyncmirror.sizes import format_size
 from asyncmirror.text import show_line, show_name
 
@@ -49,10 +49,27 @@ def rates(rate: Rate) -> str:
 
 def left(progress: Progress, pace: Pace) -> str:
     """How long it will take still; "scanning" while nobody can know."""
+    if progress.erasing is not None:
+        return left_to_delete(progress.erasing)
     rest = remaining(progress, pace.now)
     if rest is None:
         return "scanning"
     return "left unknown" if rest.seconds is None else f"left {duration(rest.seconds)}"
+
+
+def left_to_delete(erasing: Erasing) -> str:
+    """The same of a deletion."""
+    if not erasing.objects:
+        return "looking for what is gone"
+    seconds = deletion_left(erasing)
+    return "left unknown" if seconds is None else f"left {duration(seconds)}"
+
+
+def erasing_of(erasing: Erasing) -> str:
+    """How far a deletion is, in objects."""
+    if erasing.objects:
+        return f"deleting {erasing.done:,} of {erasing.objects:,}"
+    return f"looked at {erasing.looked:,} on record"
 
 
 def problem_count(progress: Progress) -> int:
@@ -88,6 +105,7 @@ def periodic(progress: Progress, pace: Pace) -> str:
         f"unchanged {progress.settled.get(Outcome.UNCHANGED, 0):,}",
         f"problems {problem_count(progress):,}",
         rates(pace.now),
+        erasing_of(progress.erasing) if progress.erasing else "",
         left(progress, pace),
         "paused" if progress.paused else throttled(progress.flight),
         limited(progress.allowance),

@@ -106,6 +106,7 @@ def live(found: Live) -> dict[str, object]:
         "paused_since": found.paused,
         "tuning": dict(found.knobs),
         **{name: getattr(progress, name) for name in _GAUGES},
+        "erasing": progress.erasing and progress.erasing._asdict(),
         "waiting": progress.waiting and progress.waiting._asdict(),
         "settled": {
             outcome.name.lower(): {"count": count, "bytes": progress.settled_bytes.get(outcome, 0)}

@@ -17,9 +17,22 @@ from asyncmirror.cli.logs import STORY
 from asyncmirror.cli.report import moment, periodic, problem, undeleted
 from asyncmirror.cli.tap import Tap
 from asyncmirror.errors import AsyncmirrorError
-from asyncmirror.events import Deletion, Event, Notice, Progress, Settled, Started, Steered, Summary, Unchanged, Waiting
+from asyncmirror.events import (
+    Deletion,
+    DeletionBegun,
+    Event,
+    Notice,
+    Progress,
+    Settled,
+    Started,
+    Steered,
+    Summary,
+    Unchanged,
+    Waiting,
+)
 from asyncmirror.model import PROBLEMS
 from asyncmirror.rates import Pace
+from asyncmirror.sizes import format_size
 from asyncmirror.text import show_line, show_name
 
 _log = logging.getLogger(STORY)
@@ -48,6 +61,9 @@ class Story(Tap):
                     self._problem(event)
             case Unchanged():
                 pass
+            case DeletionBegun(objects, size):
+                told = {"event": "deleting", "objects": objects, "bytes": size}
+                _tell(logging.INFO, f"{objects:,} objects ({format_size(size)}) whose file is gone", told)
             case Notice(text):
                 _tell(logging.WARNING, text, {"event": "notice"})
             case Steered():

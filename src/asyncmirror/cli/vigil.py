@@ -44,4 +44,5 @@ class Vigil(NamedTuple):
 def _without_clocks(progress: Progress) -> Progress:
     """The gauges that stand still where nothing moves."""
     slowest = tuple(transfer._replace(seconds=0.0) for transfer in progress.slowest)
-    return progress._replace(seconds=0.0, slowest=slowest)
+    erasing = progress.erasing and progress.erasing._replace(seconds=0.0)
+    return progress._replace(seconds=0.0, slowest=slowest, erasing=erasing)

@@ -8,6 +8,7 @@ whether it is still ours `audit.standing`'s, and what is allowed `plan.deletion`
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import ParamSpec, TypeVar
@@ -21,7 +22,7 @@ from asyncmirror.engine import mounts
 from asyncmirror.engine.recorder import Recorder
 from asyncmirror.engine.root import Root
 from asyncmirror.errors import SourceError, StoreError, ThrottledError
-from asyncmirror.events import Deletion, Deletions, Event, Fate, Settled
+from asyncmirror.events import Deletion, DeletionBegun, Deletions, Erasing, Event, Fate, Settled
 from asyncmirror.journal import paths
 from asyncmirror.journal.changes import Bury, Change, Condemn, Spare, Supersede
 from asyncmirror.journal.ordered import Kept
@@ -84,6 +85,11 @@ class Deleting:
         self._outcomes: Counter[Outcome] = Counter()
         self._counts: Counter[Fate] = Counter()
         self._sizes: Counter[Fate] = Counter()
+        self._look: Look | None = None
+        self._going = False
+        self._objects = 0
+        self._began = 0.0
+        self._before = 0
 
     def watch(self, events: Iterable[Event]) -> None:
         """Take note of how the run goes."""
@@ -94,6 +100,15 @@ class Deleting:
     def result(self) -> Deletions:
         """What it came to."""
         return Deletions(dict(self._counts), dict(self._sizes), self._refusal)
+
+    def progress(self) -> Erasing | None:
+        """How far it is; None before it begins, and after."""
+        if not self._going:
+            return None
+        looked = 0 if self._look is None else self._look.objects
+        if not self._objects:
+            return Erasing(looked)
+        return Erasing(looked, self._objects, self._counts.total() - self._before, time.monotonic() - self._began)
 
     def stop(self) -> None:
         """Begin nothing new."""
@@ -120,15 +135,17 @@ class Deleting:
 
     async def _find(self) -> None:
         candidates = Candidates()
+        self._going = True
         try:
             await self._run(candidates)
         except SourceError as error:
             self.refuse(f"the source could not be looked at: {error}")
         finally:
+            self._going = False
             candidates.close()
 
     async def _run(self, candidates: Candidates) -> None:
-        look = Look(self._settings, self._filters, self._beneath, self._journal, candidates)
+        look = self._look = Look(self._settings, self._filters, self._beneath, self._journal, candidates)
         await self._thread(look.run, lambda: self.stopped)
         await self._look_at_mounts()
         if self._settings.delete_unknown and not self.stopped:
@@ -142,12 +159,20 @@ class Deleting:
         if reason:
             self.refuse(reason)
         if self._settings.dry_run:
+            self._begin(candidates)
             await self._plan(candidates)
         elif not self._refusal:
+            self._begin(candidates)
             self._recorder.add((), [Bury(*entry) for entry in look.outlived])
             async with asyncio.TaskGroup() as group:
                 for _ in range(_TOGETHER):
                     group.create_task(self._work(candidates))
+
+    def _begin(self, candidates: Candidates) -> None:
+        """Tell how many there are."""
+        self._objects, self._began, self._before = candidates.count, time.monotonic(), self._counts.total()
+        if candidates.count:
+            self._recorder.add((DeletionBegun(candidates.count, candidates.size),), ())
 
     async def _look_at_mounts(self) -> None:
         """See that what was looked at is still the source: what is mounted may have changed meanwhile.

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from asyncmirror.events import Allowance, Flight, Progress, Transfer, Waiting
+from asyncmirror.events import Allowance, Erasing, Flight, Progress, Transfer, Waiting
 from asyncmirror.model import Outcome
 
 _END_OF_TIME = 1 << 37
@@ -28,6 +28,7 @@ def to_plain(progress: Progress) -> dict[str, object]:
         "flight": progress.flight._asdict(),
         "waiting": progress.waiting,
         "allowance": progress.allowance._asdict(),
+        "erasing": progress.erasing and progress.erasing._asdict(),
     }
 
 
@@ -48,8 +49,15 @@ def from_plain(found: object) -> Progress:
     moment(allowance.until)
     progress = Progress._make(_numbers(Progress(), told))
     waiting = waiting_from(told.get("waiting"))
+    erasing = None if (found := told.get("erasing")) is None else Erasing._make(_numbers(Erasing(), mapping(found)))
     return progress._replace(
-        settled=settled, settled_bytes=sizes, slowest=slowest, flight=flight, allowance=allowance, waiting=waiting
+        settled=settled,
+        settled_bytes=sizes,
+        slowest=slowest,
+        flight=flight,
+        allowance=allowance,
+        waiting=waiting,
+        erasing=erasing,
     )
 
 
@@ -111,7 +119,7 @@ def _by_number(counts: Mapping[Outcome, int]) -> dict[str, int]:
     return {str(int(outcome)): count for outcome, count in counts.items()}
 
 
-def _numbers(defaults: Progress | Flight | Allowance, told: Mapping[str, object]) -> Iterator[object]:
+def _numbers(defaults: Progress | Flight | Allowance | Erasing, told: Mapping[str, object]) -> Iterator[object]:
     """The fields that are numbers, or yes or no, as they are told; the others as they are."""
     for name, default in defaults._asdict().items():
         value = told.get(name, default)

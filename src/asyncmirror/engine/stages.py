@@ -188,6 +188,7 @@ class Stages:
             slowest=self._crew.slowest(),
             flight=self._crew.flight,
             paused=self._paused,
+            erasing=None if self._deleting is None else self._deleting.progress(),
         )
 
     @property

@@ -9,13 +9,13 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from asyncmirror.events import Allowance, Progress, Settled, Summary, Waiting
+from asyncmirror.events import Allowance, Erasing, Progress, Settled, Summary, Waiting
 from asyncmirror.http.health import Health
 from asyncmirror.http.history import Point, Series
 from asyncmirror.http.picture import Phase, Picture
 from asyncmirror.journal.pages import Page, Run
 from asyncmirror.model import PROBLEMS, Outcome
-from asyncmirror.rates import average, remaining
+from asyncmirror.rates import average, deletion_left, remaining
 from asyncmirror.text import decode, show_line, show_name
 from asyncmirror.version import VERSION
 
@@ -65,6 +65,7 @@ def status(picture: Picture, health: Health, instance: Instance, now: float) -> 
             "refused": progress.flight.refused,
             "share": None if rest is None else round(rest.share, 4),
             "left_seconds": None if rest is None or rest.seconds is None else round(rest.seconds, 1),
+            "erasing": _erasing(progress.erasing),
             "deletions": None if picture.summary is None else _deletions(picture.summary),
             "result": None if picture.result is None else picture.result.value,
             "exit_code": None if picture.summary is None else picture.summary.exit_code,
@@ -86,6 +87,14 @@ def status(picture: Picture, health: Health, instance: Instance, now: float) -> 
         "last_success": picture.last_success,
         "runs": {result.value: count for result, count in picture.totals.runs.items()},
     }
+
+
+def _erasing(erasing: Erasing | None) -> dict[str, object] | None:
+    if erasing is None:
+        return None
+    rest = deletion_left(erasing)
+    told = {"looked": erasing.looked, "objects": erasing.objects, "done": erasing.done}
+    return {**told, "left_seconds": None if rest is None else round(rest, 1)}
 
 
 def outcomes(counts: Mapping[Outcome, int], sizes: Mapping[Outcome, int]) -> dict[str, object]:

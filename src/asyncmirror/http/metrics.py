@@ -73,6 +73,10 @@ def _gauges(picture: Picture) -> Iterable[Metric]:
     yield _gauge("run_active", "Whether a run is going on: 1 or 0.", int(running))
     yield _gauge("run_paused", "Whether it is paused: 1 or 0.", int(running and progress.paused))
     yield _gauge("run_scanning", "Whether it is still finding files: 1 or 0.", int(running and progress.scanning))
+    if progress.erasing is not None:
+        text = "Objects whose file is gone, while they are deleted; 0 until they are all known."
+        yield _gauge("deletion_objects", text, progress.erasing.objects)
+        yield _gauge("deletion_objects_done", "Objects of them that have been seen to.", progress.erasing.done)
     yield _gauge("run_duration_seconds", "How long the run has lasted that goes on, or was the last.", progress.seconds)
     yield _gauge("run_problems", "Entries that a person should look at, of that run.", picture.problem_count)
     yield _gauge("queued_entries", "Files that wait to be sent.", progress.queued)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from asyncmirror.events import (
     Deletion,
+    DeletionBegun,
     Deletions,
     Event,
     Fate,
@@ -164,10 +165,11 @@ def fold(picture: Picture, event: Event, now: float) -> Picture:
                 phase=Phase.WAITING,
                 ended=now if picture.phase is Phase.RUNNING else picture.ended,
                 totals=picture.ever,
+                progress=picture.progress._replace(erasing=None),
                 waiting=event,
                 error=event.why,
             )
-        case Settled() | Unchanged() | Deletion():
+        case Settled() | Unchanged() | DeletionBegun() | Deletion():
             return picture
 
 
@@ -205,6 +207,7 @@ def _last(progress: Progress, summary: Summary) -> Progress:
         requests=summary.requests,
         seconds=summary.seconds,
         slowest=(),
+        erasing=None,
     )
 
 

@@ -24,7 +24,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from asyncmirror.errors import JournalError, UsageError
-from asyncmirror.events import Deletion, Event, Progress, Settled, Started, Summary, Unchanged
+from asyncmirror.events import Deletion, DeletionBegun, Event, Progress, Settled, Started, Summary, Unchanged
 from asyncmirror.http import api, door, health, picture
 from asyncmirror.http.access import Access, is_loopback
 from asyncmirror.http.address import Address
@@ -115,7 +115,7 @@ class Site:
         if isinstance(event, Settled):
             if event.outcome in PROBLEMS:
                 self._recent.append(event)
-        elif not isinstance(event, Unchanged | Deletion):
+        elif not isinstance(event, Unchanged | DeletionBegun | Deletion):
             self._flush()
             self._post(self._keeper.tell, event, time.time())
 

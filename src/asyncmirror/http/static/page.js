@@ -170,7 +170,7 @@ function showFacts(status) {
     [running ? "files now" : "files", `${short(rate.files_per_second)}/s`],
     ["sent", size(run.bytes_sent)],
     ["found", `${count(run.scanned.count)} entries`],
-    running && run.left_seconds !== null ? ["left", estimate(run.left_seconds)] : [running ? "for" : "lasted", duration(run.seconds)],
+    running && !run.erasing && run.left_seconds !== null ? ["left", estimate(run.left_seconds)] : [running ? "for" : "lasted", duration(run.seconds)],
     ["problems", count(run.problems), run.problems ? "bad" : ""],
   ];
   const list = id("facts");

@@ -31,7 +31,23 @@ export function verdict(status) {
   return { ...told, state: `${told.state}; the next run begins ${moment(waiting.until)}` };
 }
 
+/** What is told while objects are deleted, which is after all else. */
+function deleting({ erasing, problems, paused }, done) {
+  const state = paused ? "Paused" : "Deleting objects whose file is gone";
+  const wrong = problems ? 1.2 : 0;
+  const there = `${files(done.count)}, ${size(done.bytes)} are in the bucket`;
+  if (!erasing.objects) {
+    const detail = `${count(erasing.looked)} objects on record looked for among the files so far; ${there}.`;
+    return { state, headline: "Looking for what is gone", detail, mood: "calm", done: 0, wrong };
+  }
+  const share = erasing.done / erasing.objects;
+  const left = erasing.left_seconds === null ? "" : `, ${estimate(erasing.left_seconds)} left`;
+  const detail = `${count(erasing.done)} of ${count(erasing.objects)} objects${left}; ${there}.`;
+  return { state, headline: `${Math.min(99, Math.floor(100 * share))} %`, detail, mood: "calm", done: Math.min(100 - wrong, 100 * share), wrong };
+}
+
 function going(run, done) {
+  if (run.erasing) return deleting(run, done);
   const excluded = run.outcomes.excluded?.count ?? 0;
   const of = Math.max(1, run.scanned.count - excluded);
   const share = run.share ?? done.count / of;
