@@ -202,6 +202,14 @@ def test_a_signal_that_came_too_late_changes_nothing_but_that_no_more_is_begun(*
     assert sync.run(Invocation(SETTINGS, Output(), goes_on=goes_on), Lines(None), script) == code
 
 
+def test_a_signal_while_closing_ends_what_would_go_on() -> None:
+    class Closing(Script):
+        async def __aexit__(self, *_: object) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    assert sync.run(Invocation(SETTINGS, Output(), goes_on=True), Lines(None), Closing(OBJECT)) == 143
+
+
 def test_an_error_that_ended_the_run_goes_before_the_signal(capsys: pytest.CaptureFixture[str]) -> None:
     script = Script(kill(signal.SIGINT), drained, exit_code=4, error="PutObject: the session token has expired\x1b")
     assert run(script, Quiet()) == 4

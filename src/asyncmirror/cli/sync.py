@@ -98,6 +98,9 @@ class _Sync:
                 raise
             return _STOPPED_BY + self._signal
         finally:
+            if self._goes_on:  # one that came while the loop was held up: it is read in one turn, and answered in the next
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
             for each in (*_SIGNALS, signal.SIGHUP):
                 loop.remove_signal_handler(each)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the last word is still to be said
