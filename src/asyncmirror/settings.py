@@ -269,6 +269,7 @@ class Verification:
     destination: Destination
     journal: Path
     source: Path | None = None  # None: the one that the journal has on record
+    within: tuple[str, ...] | None = None  # what it is of now: see `Settings`; None: as it was in the last run
     connection: Connection = Connection()
     objects: ObjectOptions = field(default_factory=ObjectOptions)
     tuning: Tuning = Tuning()

@@ -100,6 +100,28 @@ async def test_what_happened_to_the_bucket_is_found_and_nothing_else(
     assert done.report.exit_code == 3
 
 
+@pytest.mark.parametrize(
+    ("whole", "part", "within", "ended"),
+    [
+        (["a"], ["a"], ("a",), True),
+        (["a"], ["a"], ("a", "new"), False),  # it came into the mirror file since
+        (["a"], ["a", "new"], None, False),  # a run of a part of it has been, since
+        (["a"], ["a"], ("a/d",), True),
+        (["a"], ["a"], (), False),
+        ([], ["a"], ("a",), True),
+    ],
+)
+async def test_what_came_into_the_mirror_since_was_not_seen_by_its_last_run(
+    house: House, whole: list[str], part: list[str], within: tuple[str, ...] | None, *, ended: bool
+) -> None:
+    house.write("new/file", b"")
+    await house.run(house.options(within=tuple(whole)))
+    await house.run(house.options(within=tuple(part), subdirs=("a/d",)))
+    done = await verify(house, within=within)
+    assert done.report.account.ended is ended
+    assert done.report.exit_code == (0 if ended else 3)
+
+
 async def test_extra_objects_can_be_passed_over(house: House) -> None:
     await house.run()
     await put(house, "pre/zzz", b"")

@@ -1,16 +1,18 @@
 """The remaps that a journal's keys were made with: they are on record, so that every look at the bucket uses the same.
 
-Owns where they stand in the journal, and whether a run may use others. A journal keeps paths below the source; their keys are
-derived. So remaps may change only where nothing is on record: a release that is new in a mirror may bring its own.
+Owns where they stand in the journal, and whether a run may use others; likewise which directories a mirror is of. A journal
+keeps paths below the source; their keys are derived. So remaps may change only where nothing is on record: a release that is
+new in a mirror may bring its own.
 """
 
 import json
 import os
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 from asyncmirror.errors import UsageError
-from asyncmirror.journal import queries
+from asyncmirror.journal import queries, reader
 from asyncmirror.journal.schema import translate_damage
 from asyncmirror.plan.remap import Remaps
 
@@ -37,6 +39,21 @@ def releases_of(connection: sqlite3.Connection) -> tuple[str, ...]:
         return tuple(map(str, json.loads(queries.meta(connection).get(RELEASES, "[]"))))
     except (ValueError, TypeError):
         return ()
+
+
+def account(connection: sqlite3.Connection, within: Sequence[str] | None) -> reader.Account:
+    """What is on record, of a mirror of these directories (None: of those of its last run).
+
+    A directory that came into the mirror later is none that the last run over the whole of it has seen.
+    """
+    found, known = reader.account(connection), releases_of(connection)
+    seen = known if found.within is None else found.within
+    return found._replace(ended=found.ended and _covers(seen, known if within is None else within))
+
+
+def _covers(seen: Sequence[str], asked: Sequence[str]) -> bool:
+    """Whether a run over these directories has seen those that are asked about; none: all of the source."""
+    return not seen or (bool(asked) and all(any(f"{each}/".startswith(f"{one}/") for one in seen) for each in asked))
 
 
 def agree(connection: sqlite3.Connection, remaps: Remaps, journal: Path) -> bool:

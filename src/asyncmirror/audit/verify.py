@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from asyncmirror.audit.agreed import remaps_of
+from asyncmirror.audit.agreed import account, remaps_of
 from asyncmirror.audit.contents import Contents
 from asyncmirror.audit.headway import Headway
 from asyncmirror.audit.listing import PAGE, Range, Ranges
@@ -122,7 +122,7 @@ class Verifier:
             # Before the connection is closed, its thread ends, and then what was being read.
             stack.callback(self._close_rows)
             stack.callback(self._journal.shutdown, cancel_futures=True)
-            self._account = await self._in_journal(reader.account, connection)
+            self._account = await self._in_journal(account, connection, self._asked.within)
             store = await stack.enter_async_context(assemble(self._asked, self._own_store))
             await self._reach(store)
             headway = Headway(self._asked, partial(self._ask, connection))

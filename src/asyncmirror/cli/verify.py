@@ -55,6 +55,7 @@ def asked(gathered: Gathered, destination: str, source: str | None) -> Verificat
         destination=where,
         journal=journal,
         source=root,
+        within=gathered.sections.get("settings", {}).get("within"),
         connection=connection,
         objects=gathered.fill(ObjectOptions(), "objects"),
         tuning=gathered.fill(Tuning(), "tuning"),

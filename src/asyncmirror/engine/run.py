@@ -151,7 +151,7 @@ class Run:
         if isinstance(fatal, ProcessError):  # a bug's own words may hold a secret: they are told where secrets are taken out
             noted = summary._replace(error=fatal.message.partition(": ")[0])
         try:
-            await asyncio.wrap_future(self._journal.end_run(summarize(noted, whole=whole)))
+            await asyncio.wrap_future(self._journal.end_run(summarize(noted, whole=whole, within=settings.within)))
         except JournalError as error:
             if not summary.error:
                 return summary._replace(error=str(error), exit_code=error.exit_code)

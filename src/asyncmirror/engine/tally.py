@@ -4,7 +4,7 @@ Owns the counts per outcome, what exit code they come to, and the words of a sum
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from asyncmirror.events import Deletions, Event, Fate, Settled, Summary, Unchanged
 from asyncmirror.model import Outcome
@@ -51,8 +51,8 @@ def worst(*codes: int) -> int:
     return min(filter(None, codes), default=0)
 
 
-def summarize(summary: Summary, *, whole: bool = True) -> dict[str, object]:
-    """A summary as the journal keeps it: the words of ``--json``, whether it was of the whole source, and stopped early."""
+def summarize(summary: Summary, *, whole: bool = True, within: Sequence[str] = ()) -> dict[str, object]:
+    """A summary as the journal keeps it: the words of ``--json``, whether it was of the whole source, or of all `within` it."""
     names = {outcome.name.lower(): summary.counts.get(outcome, 0) for outcome in Outcome}
     return {
         **names,
@@ -63,6 +63,7 @@ def summarize(summary: Summary, *, whole: bool = True) -> dict[str, object]:
         "exit_code": summary.exit_code,
         "stopped": summary.stopped,
         "whole": whole,
+        "within": list(within),
         **({"error": summary.error} if summary.error else {}),
         **({} if summary.deletions is None else {"deleted": summary.deletions.counts.get(Fate.DELETED, 0)}),
     }

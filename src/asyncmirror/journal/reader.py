@@ -5,6 +5,7 @@ thing: that objects are not as they were confirmed (`forget`).
 """
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -21,7 +22,8 @@ from asyncmirror.model import Outcome
 class Account(NamedTuple):
     """What a journal says in sum: objects complete, their bytes, how many of them were adopted by size alone.
 
-    `incomplete` counts entries with a problem or an unfinished upload; `ended` tells whether the last run saw the whole source.
+    `incomplete` counts entries with a problem or an unfinished upload; `ended` tells whether the last run that was to see the
+    whole source did, and `within` which directories that was of (none: all of it; None: it is not on record).
     """
 
     objects: int
@@ -29,6 +31,7 @@ class Account(NamedTuple):
     unproven: int
     incomplete: int
     ended: bool
+    within: tuple[str, ...] | None = None
 
 
 @contextlib.contextmanager
@@ -62,11 +65,12 @@ def account(connection: sqlite3.Connection) -> Account:
     ).fetchone()
     # A run that ended without a summary had not begun: its bucket could not be reached.
     last = connection.execute(
-        "SELECT json_extract(summary, '$.stopped') OR json_extract(summary, '$.pending')"
+        "SELECT json_extract(summary, '$.stopped') OR json_extract(summary, '$.pending'), json_extract(summary, '$.within')"
         " FROM run WHERE ended IS NULL OR json_extract(summary, '$.whole') IS NOT 0 AND summary IS NOT NULL"
         " ORDER BY id DESC LIMIT 1"
     ).fetchone()
-    return Account(objects, size, unproven, incomplete, last is not None and last[0] == 0)
+    stopped, within = last or (None, None)
+    return Account(objects, size, unproven, incomplete, stopped == 0, within and tuple(json.loads(within)))
 
 
 def doubt(connection: sqlite3.Connection, entries: Iterable[tuple[int, bytes]]) -> None:
