@@ -1,4 +1,4 @@
-"""Runs of the real ``asyncmirror`` command, each a process of its own.
+"""Runs of the real ``asyncmirror`` command, each a process of its own but for those that end before anything begins.
 
 Owns the process, its environment, and what it said. Nothing of the caller's AWS or asyncmirror configuration reaches it.
 """
@@ -12,7 +12,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
+from asyncmirror.cli.main import main
 from tests.acceptance.servers import PATIENCE
 
 COMMAND = Path(sys.executable).with_name("asyncmirror")
@@ -146,6 +148,29 @@ class Runner:
         """A run to its end."""
         with self.start(*arguments, environment=environment) as running:
             return running.finish(seconds)
+
+
+class Inside:
+    """Runs the command in the caller's process: for what is refused before anything begins, at a twentieth of the cost."""
+
+    def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
+        self._home = home
+        self._environment = dict(environment)
+
+    def run(self, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> Run:
+        """A run to its end."""
+        output, error = self._home / "inside.out", self._home / "inside.err"
+        began = time.monotonic()
+        with (
+            output.open("w", encoding="utf-8", errors="surrogateescape") as out,
+            error.open("w", encoding="utf-8", errors="backslashreplace") as err,
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            contextlib.chdir(self._home),
+            patch.dict(os.environ, self._environment | dict(environment or {}), clear=True),
+        ):
+            code = main([str(argument) for argument in arguments])
+        return Run(code, read_lines(output), error.read_text(encoding="utf-8"), time.monotonic() - began)
 
 
 def sync(source: Path, site: Site, journal: Path, *options: str) -> Sequence[str | Path]:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.command import Runner, Site
+from tests.acceptance.command import Inside, Runner, Site
 from tests.acceptance.servers import Server, serve
+from tests.cli.conftest import handlers_as_before, logging_as_before  # noqa: F401  fixtures, found here by their names
 
 BUCKETS = 100
 
@@ -41,6 +42,11 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def runner(home: Path, site: Site) -> Runner:
     return Runner(home, site.environment(home))
+
+
+@pytest.fixture
+def inside(home: Path, site: Site) -> Inside:
+    return Inside(home, site.environment(home))
 
 
 @pytest.fixture

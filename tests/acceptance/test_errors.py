@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.acceptance.command import Run, Runner, Site, sync
+from tests.acceptance.command import Inside, Run, Runner, Site, sync
 from tests.acceptance.evidence import regular_files, wrong
 from tests.acceptance.servers import Server, serve
 
@@ -84,10 +84,13 @@ USAGES = {
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in (STORES | USAGES).items()])
-def test_a_mistake_is_one_line_that_says_what_to_do(case: Case, runner: Runner, site: Site, strict: Server, tree: Path) -> None:
+def test_a_mistake_is_one_line_that_says_what_to_do(
+    case: Case, runner: Runner, inside: Inside, site: Site, strict: Server, tree: Path
+) -> None:
     start = len(strict.settled())
     arguments: list[str | Path] = ["sync", tree / case.source, case.destination or f"s3://{site.bucket}", *case.options]
-    run = runner.run(*arguments, environment=case.environment, seconds=20)
+    ran = inside if case.code == USAGE else runner
+    run = ran.run(*arguments, environment=case.environment)
     assert_one_line(run, case.code, *case.words)
     assert not any(request.body for request in strict.settled()[start:])
     assert "testsecret" not in run.error

@@ -1,4 +1,4 @@
-"""What is refused of a release, its mirror file, its queue: a process each, one line that says what to do, and nothing sent."""
+"""What is refused of a release, its mirror file, its queue: one line that says what to do, and nothing sent."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.acceptance.command import Run, Runner, Site
+from tests.acceptance.command import Inside, Run, Runner, Site
 from tests.acceptance.servers import Server
 from tests.acceptance.test_errors import assert_one_line
 
@@ -86,11 +86,11 @@ def prepare(case: Case, home: Path, public: Path, site: Site) -> list[str]:
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in (MIRROR_FILE | QUEUE | OUTLINE).items()])
-def test_a_refusal_is_one_line(case: Case, runner: Runner, home: Path, public: Path, site: Site, strict: Server) -> None:
+def test_a_refusal_is_one_line(case: Case, inside: Inside, home: Path, public: Path, site: Site, strict: Server) -> None:
     arguments = prepare(case, home, public, site)
     before = {path.name: path.read_bytes() for path in home.iterdir() if path.is_file()}
     start = len(strict.settled())
-    assert_one_line(runner.run(*arguments), USAGE, *case.words)
+    assert_one_line(inside.run(*arguments), USAGE, *case.words)
     assert not any(request.body for request in strict.settled()[start:])
     assert before.items() <= {path.name: path.read_bytes() for path in home.iterdir() if path.is_file()}.items()
 

@@ -5,8 +5,21 @@ The last line is ``{"file::name": [row, …]}``: every test with the mark, param
 
 import json
 import sys
+from collections.abc import Iterable
 
 import pytest
+
+WHOLE = pytest.StashKey[dict[str, list[int]]]()
+"""The rows of each test, where all tests were collected."""
+
+
+def rows_of(items: Iterable[pytest.Item]) -> dict[str, list[int]]:
+    """The rows of each test with the mark, in order."""
+    rows: dict[str, set[int]] = {}
+    for item in items:
+        for mark in item.iter_markers("hazard"):
+            rows.setdefault(item.nodeid.partition("[")[0], set()).update(mark.args)
+    return {test: sorted(numbers) for test, numbers in rows.items()}
 
 
 class Collector:
@@ -16,15 +29,13 @@ class Collector:
         self.rows: dict[str, list[int]] = {}
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        for item in items:
-            for mark in item.iter_markers("hazard"):
-                self.rows.setdefault(item.nodeid.partition("[")[0], []).extend(mark.args)
+        self.rows = rows_of(items)
 
 
 def main() -> int:
     collector = Collector()
     code = pytest.main(["--collect-only", "-q", "-m", "hazard"], plugins=[collector])
-    sys.stdout.write("\n" + json.dumps({test: sorted(set(rows)) for test, rows in collector.rows.items()}) + "\n")
+    sys.stdout.write("\n" + json.dumps(collector.rows) + "\n")
     return int(code)
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.hazards.collected import WHOLE
+
 ROWS = range(1, 43)
 ROOT = Path(__file__).parents[2]
 _ROW = re.compile(r"^\| (\d+) \|.*\| ([^|]*) \|$", re.MULTILINE)
@@ -23,15 +25,21 @@ def table() -> dict[int, str]:
 
 
 @pytest.fixture
-def marked() -> dict[int, set[str]]:
-    """The tests, by the row that they are marked with."""
+def marked(request: pytest.FixtureRequest) -> dict[int, set[str]]:
+    """The tests, by the row that they are marked with: those of this run, where it is of all tests."""
+    rows: dict[int, set[str]] = {}
+    for test, numbers in (request.config.stash.get(WHOLE, None) or collected()).items():
+        for number in numbers:
+            rows.setdefault(number, set()).add(test.removeprefix("tests/"))
+    return rows
+
+
+def collected() -> dict[str, list[int]]:
+    """The rows of each test, from a collection of its own."""
     command = [sys.executable, "-m", "tests.hazards.collected"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
-    rows: dict[int, set[str]] = {}
-    for test, numbers in json.loads(done.stdout.splitlines()[-1]).items():
-        for number in numbers:
-            rows.setdefault(number, set()).add(test.removeprefix("tests/"))
+    rows: dict[str, list[int]] = json.loads(done.stdout.splitlines()[-1])
     return rows
 
 

@@ -2,8 +2,9 @@
 
 import heapq
 import random
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
 
@@ -72,11 +73,11 @@ class Simulation:
 
     def rate_in(self, begin: float, end: float) -> float:
         """Successes per second between two moments."""
-        return sum(begin <= moment < end for moment in self.done) / (end - begin)
+        return _between(self.done, begin, end) / (end - begin)
 
     def refused_in(self, begin: float, end: float) -> int:
         """Refusals between two moments."""
-        return sum(begin <= moment < end for moment in self.refused)
+        return _between(self.refused, begin, end)
 
     def recovered(self, calm: float, rate: float, within: float) -> float:
         """Seconds after which there are 90 % of a rate, over half a second each."""
@@ -129,3 +130,8 @@ class Simulation:
         if self.pace.gap and (self.pace.gap, self.pace.mark) != (before.gap, before.mark):
             self._held = now + self.pace.gap * (1 + self._chance.random()) / 2
             self._at(self._held, lambda _: None)
+
+
+def _between(moments: Sequence[float], begin: float, end: float) -> int:
+    """How many of the moments, which are in order, are from `begin` on and before `end`."""
+    return bisect_left(moments, end) - bisect_left(moments, begin)

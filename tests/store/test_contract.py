@@ -4,7 +4,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import pytest
@@ -142,7 +142,7 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
         yield memory()
         return
     async with SITES[site]() as running:
-        yield over(ADAPTERS[adapter], running)
+        yield over(ADAPTERS[adapter], replace(running, traits=running.traits._replace(fills_pages=adapter == "wire")))
 
 
 @pytest.fixture
