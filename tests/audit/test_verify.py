@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, closing
 from dataclasses import replace
 from pathlib import Path
@@ -264,6 +264,38 @@ async def test_deep_reads_the_source_anew(house: House) -> None:
         "pre/b": (Verdict.CHANGED, "it is gone from the source"),
     }
     assert done.report.repaired == 0
+
+
+def to_fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def to_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def to_circle(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+def parent_to_file(path: Path) -> None:
+    path.unlink()
+    path.parent.rmdir()
+    path.parent.write_bytes(b"")
+
+
+@pytest.mark.parametrize("change", [to_fifo, to_directory, to_circle, parent_to_file])
+async def test_deep_calls_changed_what_is_no_file_any_more(house: House, change: Callable[[Path], None]) -> None:
+    house.write("one/file", b"")
+    await house.run()
+    change(house.root / "one" / "file")
+    done = await verify(house, deep=True)
+    assert {key: (finding.verdict, finding.reason) for key, finding in done.findings.items()} == {
+        "pre/one/file": (Verdict.CHANGED, "it is gone from the source")
+    }
 
 
 async def test_download_reads_the_objects(house: House) -> None:

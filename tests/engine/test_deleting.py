@@ -189,6 +189,9 @@ async def test_what_the_mirror_is_not_of_any_more_stays(mirrored: House) -> None
     mirrored.store.objects["pre/d/unknown"] = mirrored.store.objects["pre/a/unknown"] = mirrored.store.objects["pre/c"]
     ran = await mirrored.run(deletes(mirrored, within=("a",), delete_unknown=True))
     assert told(ran) == keys("a/1", "a/unknown")
+    assert [event.text for event in ran.events if isinstance(event, Notice) and "stay" in event.text] == [
+        "3 objects stay that are of none of the releases that the mirror file names"
+    ]
 
 
 async def test_with_followed_links_what_is_gone_behind_them_goes(house: House, tmp_path: Path) -> None:

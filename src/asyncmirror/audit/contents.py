@@ -175,7 +175,8 @@ def find(beneath: Beneath, directory: bytes, name: bytes) -> File:
     """Where a file of the source stands, links followed as a scan follows them.
 
     Raises:
-        OSError: It can't be found.
+        FileNotFoundError: No file is there: nothing, something else, or a link that leads to none.
+        OSError: It can't be looked at.
     """
     try:
         status = beneath.status(directory, name)
@@ -184,11 +185,16 @@ def find(beneath: Beneath, directory: bytes, name: bytes) -> File:
     except OSError as error:
         if error.errno not in _ELSEWHERE:
             raise
-    location = beneath.resolve(directory, name)
-    if location is None:
-        raise FileNotFoundError(errno.ENOENT, "it leads outside the source by now")
-    parent, _, real_name = location.rpartition(b"/")
-    return File(name, identity_of(beneath.status(parent, real_name or b".")), parent, real_name or b".")
+    try:
+        location = beneath.resolve(directory, name)
+    except OSError as error:
+        if error.errno not in _ELSEWHERE:
+            raise
+        location = None
+    parent, _, real_name = (location or b"").rpartition(b"/")
+    if not real_name or not stat.S_ISREG((status := beneath.status(parent, real_name)).st_mode):
+        raise FileNotFoundError(errno.ENOENT, "no file is there by now")
+    return File(name, identity_of(status), parent, real_name)
 
 
 def directory_at(beneath: Beneath, path: bytes) -> bytes:

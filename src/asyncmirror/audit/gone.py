@@ -41,6 +41,7 @@ class Look:
         objects: How many objects were looked for.
         there: How many of them have something at their path.
         kept: Objects whose file is gone and that stay, by the reason.
+        outside: Objects that stay because the mirror is not of their directory any more; nobody looked for their files.
         outlived: Condemned objects whose path has a file again: the next upload has seen, or will see, to it.
     """
 
@@ -49,6 +50,7 @@ class Look:
         self.objects = 0
         self.there = 0
         self.kept: Counter[str] = Counter()
+        self.outside = 0
         self.outlived: list[tuple[int, bytes]] = []
         self._prefix = settings.destination.prefix
         self._remaps = Remaps(settings.remaps)
@@ -80,6 +82,13 @@ class Look:
                     for _ in pool.map(partial(self._directory, table), directories):
                         pass  # it raises what one of them raised
 
+    def staying(self) -> list[str]:
+        """What stays, and why, for people."""
+        told = [f"{count:,} objects stay whose files are gone: {reason}" for reason, count in sorted(self.kept.items())]
+        if self.outside:
+            told.append(f"{self.outside:,} objects stay that are of none of the releases that the mirror file names")
+        return told
+
     def _page(self, table: Table, behind: tuple[bytes, bytes]) -> list[Path]:
         return self._journal.ask(lambda connection: paths.page(connection, table, behind, _PAGE)).result()
 
@@ -87,6 +96,8 @@ class Look:
         """Look for the files of one directory."""
         parent, rows = recorded
         if self._within and not (parent + b"/").startswith(self._within):
+            with self._lock:
+                self.outside += len(rows)
             return  # the mirror is not of it any more: nobody asked about it
         sights = self._sights(parent, {row.name for row in rows})
         gone = [row for row in rows if sights.get(row.name) in (Sight.NOTHING, Sight.DIRECTORY)]

@@ -152,8 +152,8 @@ class Deleting:
             await self._look_for_unknown(candidates)
         if self.stopped:
             return
-        for reason, count in sorted(look.kept.items()):
-            self._recorder.notice(f"{count:,} objects stay whose files are gone: {reason}")
+        for text in look.staying():
+            self._recorder.notice(text)
         there = look.there + self._outcomes[Outcome.COMPLETE] + self._outcomes[Outcome.PENDING]
         reason = deletion.refuses(candidates.count, look.objects, there, self._settings.max_delete)
         if reason:
