@@ -172,6 +172,7 @@ class Erasing(NamedTuple):
 class Progress(NamedTuple):
     """The gauges at one moment. `settled` counts entries by outcome; bytes are of files, `bytes_sent` of bodies sent.
 
+    `under_way` are bytes of files without an outcome yet that have been sent, in this run or before, confirmed or not.
     `running`: a run goes on; before the first there are none, between two the gauges are those of the last, and `waiting`
     tells until when.
     """
@@ -190,6 +191,7 @@ class Progress(NamedTuple):
     flight: Flight = Flight()
     allowance: Allowance = Allowance()
     paused: bool = False  # no request begins until somebody says so
+    under_way: int = 0
     running: bool = True
     waiting: Waiting | None = None
     erasing: Erasing | None = None  # None: nothing is being deleted

@@ -78,8 +78,7 @@ def remaining(progress: Progress, rate: Rate) -> Remaining | None:
     if progress.scanning:
         return None
     files = max(0, progress.scanned - sum(progress.settled.values()))
-    in_flight = sum(transfer.sent for transfer in progress.slowest)
-    size = max(0, progress.scanned_bytes - sum(progress.settled_bytes.values()) - in_flight)
+    size = max(0, progress.scanned_bytes - sum(progress.settled_bytes.values()) - progress.under_way)
     if progress.scanned_bytes:
         share = 1 - size / progress.scanned_bytes
     else:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncmirror.cli.fold import NOTICES_KEPT, PROBLEMS_KEPT, State, fold
-from asyncmirror.events import Event, Notice, Progress, Settled, Started, Steered, Summary, Transfer, Unchanged, Waiting
+from asyncmirror.events import Event, Notice, Progress, Settled, Started, Steered, Summary, Unchanged, Waiting
 from asyncmirror.model import PROBLEMS, Outcome
 from asyncmirror.rates import Pace, Rate, average, remaining
 
@@ -21,10 +21,9 @@ def progress(
     complete: int = 0,
     complete_bytes: int = 0,
     bytes_sent: int = 0,
-    slowest: tuple[Transfer, ...] = (),
 ) -> Progress:
     settled, settled_bytes = {Outcome.COMPLETE: complete}, {Outcome.COMPLETE: complete_bytes}
-    return Progress(scanning, scanned, scanned_bytes, 0, 0, settled, settled_bytes, bytes_sent, 0, seconds, slowest)
+    return Progress(scanning, scanned, scanned_bytes, 0, 0, settled, settled_bytes, bytes_sent, 0, seconds)
 
 
 @given(st.lists(st.sampled_from(Outcome), max_size=100))
@@ -108,7 +107,7 @@ def test_the_slower_of_bytes_and_objects_decides() -> None:
 
 
 def test_what_is_in_flight_counts_as_far_as_it_is_sent() -> None:
-    rest = remaining(progress(scanned=1, scanned_bytes=1000, slowest=(Transfer(b"a", 250, 1000, 1.0),)), Rate(50.0, 0.0))
+    rest = remaining(progress(scanned=1, scanned_bytes=1000)._replace(under_way=250), Rate(50.0, 0.0))
     assert rest is not None
     assert rest == (1, 750, 0.25, 15.0)
 

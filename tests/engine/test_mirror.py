@@ -25,6 +25,7 @@ from asyncmirror.settings import Rule, Symlinks
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.source.walk import Listing, Walker
 from asyncmirror.store import memory
+from asyncmirror.timetable import Timetable
 from tests.engine.house import PART, TUNING, House, Ran, Sent
 from tests.soak import record
 
@@ -702,6 +703,24 @@ async def test_a_drain_finishes_what_is_in_flight_and_counts_the_rest(house: Hou
     resumed = await house.run()
     assert resumed.count(Outcome.UNCHANGED) == done
     assert resumed.count(Outcome.COMPLETE) == 3000 - done
+
+
+async def test_a_drain_under_a_low_limit_finishes_the_parts_in_flight_and_begins_none_of_those_that_wait(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asyncmirror.plan.admission.AHEAD", 0.06)
+    house.write("large", os.urandom(8 * PART))
+    mirrors: list[Mirror] = []
+    house.store.after = lambda sent: mirrors[0].drain() if sent.op == "UploadPart" else None
+    tuning = replace(TUNING, bwlimit=Timetable.parse("100MiB"))
+    ran = await house.run(house.options(tuning=tuning), watch=lambda mirror, _: mirrors.append(mirror))
+    assert ran.outcome(b"large") is Outcome.PENDING
+    sent = house.store.parts_sent("pre/large")
+    assert 2 <= len(sent) < 8
+    house.store.after = lambda _: None
+    resumed = await house.run()
+    assert resumed.summary.exit_code == 0
+    assert sorted(sent + house.store.parts_sent("pre/large")) == list(range(1, 9))
 
 
 async def test_a_drain_before_the_run_begins_lets_nothing_begin(house: House) -> None:

@@ -19,7 +19,7 @@ from asyncmirror.timetable import Timetable
 
 @pytest.fixture
 def pots() -> Iterator[SharedPots]:
-    made = SharedPots.make()
+    made = SharedPots.make(2)
     yield made
     made.close()
 

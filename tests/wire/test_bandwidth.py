@@ -92,6 +92,32 @@ async def test_what_is_given_up_while_it_waits_takes_nothing_from_the_others() -
         await asyncio.wait_for(put(wire, "other", BODY[: 20 * KIB]), 2)
 
 
+async def test_what_waits_for_its_answer_is_in_hand_and_does_not_wait_for_the_limit() -> None:
+    meter, read, answer = metered(100 * MIB), asyncio.Event(), asyncio.Event()
+
+    async def holding(peer: Peer) -> None:
+        await peer.request()
+        read.set()
+        await answer.wait()
+        await peer.send(OK)
+
+    async with serving(holding) as server, paced(server, meter) as wire:
+        for body in (BODY, BODY[:KIB]):
+            read.clear()
+            sending = asyncio.create_task(put(wire, body=body))
+            await read.wait()
+            assert (meter.carried, meter.queued) == (len(body), 0)
+            answer.set()
+            await sending
+            answer.clear()
+        assert meter.carried == 0
+        lost = asyncio.create_task(put(wire, body=BODY))
+        await asyncio.sleep(0.01)
+        lost.cancel()
+        await asyncio.gather(lost, return_exceptions=True)
+        assert meter.carried == 0
+
+
 async def test_a_limit_that_comes_and_goes_is_followed_within_a_body() -> None:
     meter = Meter(KIB // 2, 256 * KIB)
     async with serving(always_ok) as server, paced(server, meter) as wire:

@@ -62,6 +62,11 @@ class Adopters:
         return self._limited.bytes_sent
 
     @property
+    def under_way(self) -> int:
+        """See `Crew.under_way`: nothing is sent."""
+        return 0
+
+    @property
     def flight(self) -> Flight:
         """See `Crew.flight`."""
         return self._limited.throttle.flight

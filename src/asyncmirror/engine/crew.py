@@ -38,6 +38,11 @@ class Crew(Protocol):
         ...
 
     @property
+    def under_way(self) -> int:
+        """Bytes that have been sent of files without an outcome yet."""
+        ...
+
+    @property
     def flight(self) -> Flight:
         """Requests in flight as allowed now."""
         ...
@@ -98,6 +103,11 @@ class Alone:
     def bytes_sent(self) -> int:
         """See `Crew.bytes_sent`."""
         return self._limited.bytes_sent
+
+    @property
+    def under_way(self) -> int:
+        """See `Crew.under_way`."""
+        return self._uploader.confirmed + self._limited.unconfirmed
 
     @property
     def flight(self) -> Flight:

@@ -80,16 +80,20 @@ class Outcomes(NamedTuple):
     results: list[Result]
 
 
-class Done(NamedTuple):
-    """From a process: a run of works is over, all its outcomes told before. `error` ends the whole run of the mirror.
+class Sent(NamedTuple):
+    """What a process has sent since it began; `under_way` as in `events.Progress`."""
 
-    `requests` and `bytes_sent` count what this process has sent since it began.
-    """
+    requests: int = 0
+    bytes_sent: int = 0
+    under_way: int = 0
+
+
+class Done(NamedTuple):
+    """From a process: a run of works is over, all its outcomes told before. `error` ends the whole run of the mirror."""
 
     number: int
     error: AsyncmirrorError | None
-    requests: int
-    bytes_sent: int
+    sent: Sent
 
 
 class Commit(NamedTuple):
@@ -120,10 +124,11 @@ class Log(NamedTuple):
 
 
 class Gauges(NamedTuple):
-    """From a process, now and then: the transfers that have been going on for longest, and its requests in flight."""
+    """From a process, now and then: the transfers that have been going on for longest, its requests in flight, what it sent."""
 
     transfers: tuple[Transfer, ...]
     flight: Flight
+    sent: Sent
 
 
 ToProcess: TypeAlias = Begin | Run | Drain | Steer | Pause | Relevel | Committed

@@ -36,6 +36,7 @@ from asyncmirror.engine.frames import (
     Relevel,
     Result,
     Run,
+    Sent,
     Steer,
 )
 from asyncmirror.engine.levels import log_from
@@ -178,13 +179,17 @@ class _Process:
         except AsyncmirrorError as raised:
             error = raised
         self._telling.flush()
-        limited = self._store.limited
-        self._frames.send(Done(run.number, error, limited.requests, limited.bytes_sent))
+        self._frames.send(Done(run.number, error, self._sent()))
 
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(_LOOK)
-            self._frames.send(Gauges(self._uploader.active(SLOWEST), self._store.limited.throttle.flight))
+            flight = self._store.limited.throttle.flight
+            self._frames.send(Gauges(self._uploader.active(SLOWEST), flight, self._sent()))
+
+    def _sent(self) -> Sent:
+        limited = self._store.limited
+        return Sent(limited.requests, limited.bytes_sent, self._uploader.confirmed + limited.unconfirmed)
 
 
 async def _main(descriptor: int) -> None:
@@ -203,7 +208,7 @@ async def _main(descriptor: int) -> None:
         async with assemble(settings, pots=SharedPots(begin.pots)) as store:
             await _Process(settings, frames, store, Beneath(settings.source)).serve(messages)
     except AsyncmirrorError as error:
-        frames.send(Done(0, error, 0, 0))
+        frames.send(Done(0, error, Sent()))
         await messages.join()
     except Exception as error:  # noqa: BLE001  the last line of defence, as in `cli.main`
         cause: BaseException = error
@@ -212,7 +217,7 @@ async def _main(descriptor: int) -> None:
         text = "".join(traceback.format_exception(error))
         frames.send(Log("asyncmirror.engine.process", logging.DEBUG, f"an error that should not be\n{text}"))
         message = f"internal error in an uploader process: {type(cause).__name__}: {cause}"
-        frames.send(Done(0, ProcessError(message, hint="please report it, with what --log-level debug says"), 0, 0))
+        frames.send(Done(0, ProcessError(message, hint="please report it, with what --log-level debug says"), Sent()))
         await messages.join()
 
 

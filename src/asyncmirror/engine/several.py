@@ -30,6 +30,7 @@ from asyncmirror.engine.frames import (
     Pause,
     Relevel,
     Run,
+    Sent,
     Steer,
 )
 from asyncmirror.engine.levels import log_levels
@@ -54,8 +55,7 @@ class _Member:
         self.flight = Flight(concurrency, concurrency)
         self.told: Callable[[], None] = lambda: None
         self.outstanding = 0
-        self.requests = 0
-        self.bytes_sent = 0
+        self.sent = Sent()
         self.slowest: tuple[Transfer, ...] = ()
         self.frames = Frames(self._receive, self._lost)
         self._ledger = ledger
@@ -96,9 +96,9 @@ class _Member:
                         work = self._runs[run][0][place]
                         file = work.file._replace(identity=work.file.identity._replace(size=size))
                         self._ledger.settle(work._replace(file=file), outcome, reason, change)
-            case Done(number=number, error=error):
+            case Done(number=number, error=error, sent=sent):
                 self._done(number, error)
-                self.requests, self.bytes_sent = message.requests, message.bytes_sent
+                self.sent = sent
             case Commit(number=number, change=change):
                 self._tasks.create_task(self._commit(message))
             case Note(text=text):
@@ -107,8 +107,8 @@ class _Member:
                 self._ledger.halt(error)
             case Log(name=name, level=level, text=text):
                 logging.getLogger(name).log(level, "%s", text)
-            case Gauges(transfers=transfers, flight=flight):
-                self.slowest, self.flight = transfers, flight
+            case Gauges(transfers=transfers, flight=flight, sent=sent):
+                self.slowest, self.flight, self.sent = transfers, flight, sent
                 self.told()
             case _:
                 raise TypeError(f"no message for a run: {message!r}")
@@ -149,12 +149,17 @@ class Several:
     @property
     def requests(self) -> int:
         """See `Crew.requests`."""
-        return self._limited.requests + sum(member.requests for member in self._members)
+        return self._limited.requests + sum(member.sent.requests for member in self._members)
 
     @property
     def bytes_sent(self) -> int:
         """See `Crew.bytes_sent`."""
-        return self._limited.bytes_sent + sum(member.bytes_sent for member in self._members)
+        return self._limited.bytes_sent + sum(member.sent.bytes_sent for member in self._members)
+
+    @property
+    def under_way(self) -> int:
+        """See `Crew.under_way`."""
+        return sum(member.sent.under_way for member in self._members)
 
     @property
     def flight(self) -> Flight:

@@ -189,6 +189,7 @@ class Stages:
             flight=self._crew.flight,
             paused=self._paused,
             erasing=None if self._deleting is None else self._deleting.progress(),
+            under_way=self._crew.under_way,
         )
 
     @property

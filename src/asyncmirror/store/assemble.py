@@ -55,7 +55,7 @@ async def assemble(
     """
     tuning = settings.tuning
     if pots is None and tuning.loops > 1:
-        pots = SharedPots.make()
+        pots = SharedPots.make(tuning.loops)
     with ExitStack() as stack:
         if pots is not None:
             stack.callback(pots.close)

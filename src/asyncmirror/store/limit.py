@@ -9,7 +9,7 @@ Knows no backoff.
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import ParamSpec, TypeVar
 
@@ -52,7 +52,8 @@ class LimitedStore:
         auto: As many of them as serve best: see `pacer`.
         limits: What may be sent in a second. None: as much as can be.
         keeps_time: The store keeps deadlines for bodies itself, as the lean wire does; a timer per object would be wasted.
-        keeps_pace: The store lets bodies go slice by slice as `limits` grant. Where not, each waits until it may go whole.
+        keeps_pace: The store lets bodies go slice by slice as `limits` grant, and says what it has in hand. Where not, each
+            waits until it may go whole.
 
     Attributes:
         throttle: How many may be under way now.
@@ -72,6 +73,7 @@ class LimitedStore:
     ) -> None:
         self.requests = 0
         self._bytes = 0
+        self._in_flight_bytes = 0
         self._store = store
         allowance = Allowance.auto(slots, START) if auto else Allowance.fixed(slots)
         self._slots = Slots(allowance.limit)
@@ -85,7 +87,13 @@ class LimitedStore:
     @property
     def bytes_sent(self) -> int:
         """Bytes of the bodies of requests begun, each attempt counted, without those that wait for their turn."""
-        return self._bytes - self.limits.bandwidth.owed - self.limits.bandwidth.given_up
+        coming = max(0, self._in_flight_bytes - self.limits.bandwidth.carried)
+        return self._bytes - coming - self.limits.bandwidth.owed - self.limits.bandwidth.given_up
+
+    @property
+    def unconfirmed(self) -> int:
+        """Bytes of bodies that have been sent and not been answered."""
+        return max(0, min(self._in_flight_bytes, self.limits.bandwidth.carried) - self.limits.bandwidth.owed)
 
     def steer(self, tuning: Tuning) -> None:
         """Go by another tuning from now on."""
@@ -115,58 +123,22 @@ class LimitedStore:
         """Another run begins: who waits is no longer turned away."""
         self.throttle.begin()
         self.limits.requests.admit()
+        self.limits.bodies.admit()
 
     def end(self) -> None:
-        """Turn away who waits while less is allowed than was asked for, or nothing; what is in flight goes on."""
+        """Turn away who waits, while less is allowed than was asked for or nothing; what is in flight goes on."""
         self.throttle.end()
+        self.limits.bodies.refuse(lambda: ThrottledError("the run ended before this body's turn came"))
         if self._slots.paused:
             self.limits.requests.refuse(lambda: ThrottledError("the run ended while it was paused"))
 
-    async def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Stored:
+    def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Coroutine[None, None, Stored]:
         """See `port.Bodies.put_object`."""
-        size = len(body)
-        if not self._slots.take():
-            await self._slots.turn()
-        if self._waits:
-            await self._turn(size)
-        self.requests = ordinal = self.requests + 1
-        self._bytes += size
-        try:
-            async with self._within(size):
-                stored = await self._store.put_object(key, body, checksum, properties)
-            if self.throttle.active:
-                self.throttle.succeeded(ordinal)
-        except TimeoutError:
-            raise self._failed(_late("PutObject", key), ordinal) from None
-        except StoreError as error:
-            self._failed(error, ordinal)
-            raise
-        finally:
-            self._slots.release()
-        return stored
+        return self._send("PutObject", key, body, self._store.put_object, key, body, checksum, properties)
 
-    async def upload_part(self, key: str, upload_id: str, number: int, body: Body, checksum: Checksum) -> str:
+    def upload_part(self, key: str, upload_id: str, number: int, body: Body, checksum: Checksum) -> Coroutine[None, None, str]:
         """See `port.Bodies.upload_part`."""
-        size = len(body)
-        if not self._slots.take():
-            await self._slots.turn()
-        if self._waits:
-            await self._turn(size)
-        self.requests = ordinal = self.requests + 1
-        self._bytes += size
-        try:
-            async with self._within(size):
-                etag = await self._store.upload_part(key, upload_id, number, body, checksum)
-            if self.throttle.active:
-                self.throttle.succeeded(ordinal)
-        except TimeoutError:
-            raise self._failed(_late("UploadPart", key), ordinal) from None
-        except StoreError as error:
-            self._failed(error, ordinal)
-            raise
-        finally:
-            self._slots.release()
-        return etag
+        return self._send("UploadPart", key, body, self._store.upload_part, key, upload_id, number, body, checksum)
 
     async def create_multipart_upload(self, key: str, algorithm: Algorithm, properties: Properties) -> str:
         """See `port.Store.create_multipart_upload`."""
@@ -237,6 +209,42 @@ class LimitedStore:
             raise
         finally:
             self._slots.release()
+        return answer
+
+    async def _send(
+        self, op: str, path: str, body: Body, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Make a request with a body. One more call in between would cost a small object more than all of this."""
+        size, bodies = len(body), self.limits.bodies
+        if not bodies.take(size):
+            await bodies.turn(size)
+        try:
+            if not self._slots.take():
+                await self._slots.turn()
+            if self._waits:
+                await self._turn(size)
+            self.requests = ordinal = self.requests + 1
+            self._bytes += size
+            self._in_flight_bytes += size
+            try:
+                if not self._keeps_pace:
+                    self.limits.bandwidth.carried += size
+                async with self._within(size):
+                    answer = await call(*args, **kwargs)
+                if self.throttle.active:
+                    self.throttle.succeeded(ordinal)
+            except TimeoutError:
+                raise self._failed(_late(op, path), ordinal) from None
+            except StoreError as error:
+                self._failed(error, ordinal)
+                raise
+            finally:
+                if not self._keeps_pace:
+                    self.limits.bandwidth.carried -= size
+                self._in_flight_bytes -= size
+                self._slots.release()
+        finally:
+            bodies.release(size)
         return answer
 
     async def _turn(self, size: int = 0) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from asyncmirror.events import Allowance
 from asyncmirror.settings import Tuning
 from asyncmirror.sizes import KIB
+from asyncmirror.store.admission import Admission
 from asyncmirror.store.meter import Meter
 from asyncmirror.store.pots import SharedPots
 from asyncmirror.timetable import Timetable
@@ -23,12 +24,14 @@ class Limits:
     Attributes:
         bandwidth: Bytes of bodies, as they go on the wire.
         requests: Requests, each attempt one.
+        bodies: Which of them may begin.
         pots: What the run's processes draw from; None where there is one process.
     """
 
     def __init__(self, tuning: Tuning, pots: SharedPots | None = None) -> None:
         self.pots = pots
         self.bandwidth = Meter(_LEAST_SLICE, _LARGEST_SLICE, None if pots is None else pots.pot(0))
+        self.bodies = Admission(self.bandwidth, 1 if pots is None else pots.sharers)
         self.requests = Meter(1, 1, None if pots is None else pots.pot(1))
         self.steer(tuning)
 

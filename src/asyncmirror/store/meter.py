@@ -65,6 +65,8 @@ class Meter:
         limited: There is a limit, or a timetable of limits; where not, nobody needs to ask.
         slice: What one turn is worth now.
         given_up: What was wanted and is not any more, by those who say so.
+        queued: What is wanted by those who wait, those who have given up since included until it would be their turn.
+        carried: What those who draw from it have in hand, all told, gone or not, until they are through with it. They say so.
     """
 
     def __init__(
@@ -73,6 +75,8 @@ class Meter:
         self.limited = False
         self.slice = most
         self.given_up = 0
+        self.queued = 0
+        self.carried = 0
         self._least = least
         self._most = most
         self._pot = pot or OwnPot()
@@ -82,7 +86,7 @@ class Meter:
         self._look_at = 0.0
         self._held = False
         self._refusal: Callable[[], Exception] | None = None
-        self._waiting: deque[Waiter] = deque()
+        self._waiting: deque[tuple[Waiter, int]] = deque()
         self._serving = False
         self._timer: asyncio.Handle | None = None
 
@@ -104,7 +108,7 @@ class Meter:
     def refuse(self, error: Callable[[], Exception]) -> None:
         """Let no task wait for its turn any longer: each gets an error instead, and whoever comes later, too."""
         self._refusal = error
-        for waiter in self._waiting:
+        for waiter, _ in self._waiting:
             if isinstance(waiter, _Turn):
                 waiter.refused(error())
 
@@ -115,7 +119,15 @@ class Meter:
     @property
     def owed(self) -> int:
         """What is wanted by those who wait."""
-        return sum(waiter.left for waiter in self._waiting)
+        return sum(waiter.left for waiter, _ in self._waiting)
+
+    @property
+    def rate(self) -> float | None:
+        """How much may go a second now; None: as much as can be."""
+        now = self._clock()
+        if now >= self._look_at:
+            self._look(now)
+        return self._rate
 
     def take(self, amount: int) -> bool:
         """Let go at once what is not more than a slice; False where it has to wait for its turn."""
@@ -123,7 +135,9 @@ class Meter:
 
     def wait(self, waiter: Waiter) -> None:
         """Wait for a turn, `take` having refused one. `granted` is called later, never from within."""
-        self._waiting.append(waiter)
+        wanted = waiter.left
+        self.queued += wanted
+        self._waiting.append((waiter, wanted))
         if self._timer is None and not self._serving:
             self._timer = asyncio.get_running_loop().call_soon(self._serve)
 
@@ -150,11 +164,12 @@ class Meter:
             self._timer = None
         wait, self._serving = 0.0, True
         while self._waiting and not self._held and not wait:
-            waiter = self._waiting[0]
+            waiter, wanted = self._waiting[0]
             amount = min(waiter.left, self.slice)
             wait = self._draw(amount) if amount else 0.0
             if not wait:
                 self._waiting.popleft()
+                self.queued -= wanted
                 if amount:
                     waiter.granted(amount)
         self._serving = False
@@ -162,10 +177,8 @@ class Meter:
             self._timer = asyncio.get_running_loop().call_later(min(wait, _LOOK), self._serve)
 
     def _draw(self, amount: int) -> float:
-        now = self._clock()
-        if now >= self._look_at:
-            self._look(now)
-        return 0.0 if self._rate is None else self._pot.draw(amount, self._rate, now)
+        rate = self.rate
+        return 0.0 if rate is None else self._pot.draw(amount, rate, self._clock())
 
     def _look(self, now: float) -> None:
         self._look_at = now + _LOOK

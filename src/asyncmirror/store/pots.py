@@ -15,7 +15,9 @@ from typing import Protocol, Self
 from asyncmirror.plan.bucket import Bucket
 
 _STATE = struct.Struct("=dd?")
+_SHARERS = struct.Struct("=i")
 _POTS = 2
+_SIZE = _POTS * _STATE.size + _SHARERS.size
 _BUSY = 0.001
 """Seconds until the next look, where another process holds the lock."""
 _SPREAD = 0.004
@@ -47,17 +49,19 @@ class SharedPots:
 
     Attributes:
         descriptor: The file's, for a process that inherits it.
+        sharers: How many processes draw from them.
     """
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        self._memory = mmap.mmap(descriptor, _POTS * _STATE.size)
+        self._memory = mmap.mmap(descriptor, _SIZE)
+        (self.sharers,) = _SHARERS.unpack_from(self._memory, _POTS * _STATE.size)
 
     @classmethod
-    def make(cls) -> Self:
-        """New ones."""
+    def make(cls, sharers: int) -> Self:
+        """New ones, for so many processes."""
         descriptor = os.memfd_create("asyncmirror-limits")
-        os.truncate(descriptor, _POTS * _STATE.size)
+        os.pwrite(descriptor, bytes(_POTS * _STATE.size) + _SHARERS.pack(sharers), 0)
         return cls(descriptor)
 
     def pot(self, number: int) -> "SharedPot":

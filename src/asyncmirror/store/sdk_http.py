@@ -52,12 +52,16 @@ class _Slices(aiohttp.Payload):
         self._size = body.nbytes
         self._body = body
         self._bandwidth = bandwidth
+        self._carried = 0
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         return bytes(self._value).decode(encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         rest = self._body
+        self.let_go()
+        self._carried = len(rest)
+        self._bandwidth.carried += self._carried
         while rest:
             size = _SLICE
             if self._bandwidth.limited:
@@ -66,6 +70,11 @@ class _Slices(aiohttp.Payload):
             async with asyncio.timeout(_STALLED if self._bandwidth.limited else None):
                 await writer.write(bytes(rest[:size]))
             rest = rest[size:]
+
+    def let_go(self) -> None:
+        """It was answered, or given up."""
+        self._bandwidth.carried -= self._carried
+        self._carried = 0
 
 
 async def _content(response: aiohttp.ClientResponse) -> bytes:
@@ -161,12 +170,13 @@ class HttpSession:
         headers.pop("Expect", None)
         chunked = True if headers.pop("Transfer-Encoding", "").lower() == "chunked" else None
         body = request.body
+        slices = self._slices(body) if isinstance(body, bytes | bytearray | memoryview) and body else None
         try:
             response = await self._session.request(
                 request.method,
                 URL(request.url, encoded=True),
                 headers=headers,
-                data=self._slices(body) if isinstance(body, bytes | bytearray | memoryview) and body else body,
+                data=body if slices is None else slices,
                 chunked=chunked,
                 proxy=proxy,
                 proxy_headers=self._proxies.proxy_headers_for(request.url),
@@ -183,6 +193,9 @@ class HttpSession:
                 answer._content = await _content(response)  # noqa: SLF001  what its own `content` would keep
         except (aiohttp.ClientError, OSError) as error:
             raise connection_error(error, mask_proxy_url(proxy) if proxy else "") from error
+        finally:
+            if slices is not None:
+                slices.let_go()
         return answer
 
     def _slices(self, body: bytes | bytearray | memoryview) -> _Slices:

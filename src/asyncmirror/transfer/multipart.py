@@ -22,6 +22,7 @@ from asyncmirror.errors import (
     RefusedError,
     SourceError,
     StoreError,
+    ThrottledError,
     UnreadableError,
     UploadGoneError,
     cause,
@@ -258,7 +259,12 @@ class Multipart:
         loop = asyncio.get_running_loop()
         buffer = self._buffers.take(part.length)
         value = await loop.run_in_executor(self._readers, opened.read, part, upload.algorithm, buffer)
-        etag = await self._store.upload_part(work.key, upload.upload_id, part.number, buffer, value)
+        try:
+            etag = await self._store.upload_part(work.key, upload.upload_id, part.number, buffer, value)
+        except ThrottledError:
+            if self._draining():  # turned away, while others of its file are in flight, which go on
+                return
+            raise
         self._buffers.give_back(buffer)
         if is_of_nothing(etag, part.length):
             raise CorruptedError("the store took none of the part's bytes", op="UploadPart", path=work.key)

@@ -102,6 +102,11 @@ class Uploader:
         self._comparing.steer(tuning)
         self._multipart.steer(tuning)
 
+    @property
+    def confirmed(self) -> int:
+        """Bytes of the transfers going on that the store has confirmed."""
+        return sum(transfer.sent for transfer in self._active.values())
+
     def active(self, most: int) -> tuple[Transfer, ...]:
         """The transfers that have been going on for longest."""
         now = time.monotonic()

@@ -104,6 +104,8 @@ class Pool:
         return await self._exchange(await self._open(), head, body, timeout, streams=streams)
 
     async def _exchange(self, connection: _Pooled, head: bytes, body: Body, timeout: float, *, streams: bool) -> Answer:
+        size = len(body)
+        self._bandwidth.carried += size
         try:
             answer = await connection.send(head, body, timeout, streams=streams)
         except StaleConnectionError:
@@ -114,6 +116,8 @@ class Pool:
         except BaseException:
             connection.abort()  # given up: its answer must reach nobody
             raise
+        finally:
+            self._bandwidth.carried -= size
         if answer.rest is None or answer.rest.ended:
             self._served(connection)
         else:
