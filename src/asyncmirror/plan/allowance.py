@@ -78,12 +78,16 @@ class Allowance(NamedTuple):
         turned = self.turned + (number > before.mark)
         if after.mark == before.mark:
             return self._replace(pace=after, turned=turned)
-        if climb is None or not before.proven:
-            return self._replace(pace=after, turned=0)
-        if in_flight < FULL * before.limit:  # not too many of them, but something else; and nothing new of what does well
-            return self._replace(pace=after._replace(good=before.good), turned=0)
+        if climb is None:
+            return self._replace(pace=after)
         tried_more, since = climb.limit > climb.stands, number - before.mark
         earnest = not tried_more and since >= before.limit and turned > EARNEST * since
+        if not before.proven or (earnest and turned >= since):  # nothing is admitted: that it was too much is not said
+            restored = climb.restored()
+            good = max(after.good, float(restored.stands)) if restored is not climb else after.good
+            return Allowance(after.steered(restored.stands)._replace(good=good), restored, lowered_at=self.lowered_at)
+        if in_flight < FULL * before.limit:  # not too many of them, but something else; and nothing new of what does well
+            return self._replace(pace=after._replace(good=before.good), turned=0)
         if not (tried_more or earnest) and now - self.lowered_at < SOON:
             return self._replace(pace=before._replace(heard=begun, heard_at=now), turned=turned)
         climb = climb.retreated(now, int(after.good))
@@ -104,6 +108,18 @@ class Allowance(NamedTuple):
             return self
         climb = self.climb.look(reading._replace(narrowed=self.narrowed))
         return self._replace(pace=self.pace.steered(climb.limit), climb=climb)
+
+    def part(self, share: float) -> "Allowance":
+        """An allowance for a part of the requests that has had such a share of what is allowed to all."""
+        start = max(1, round(share * self.limit))
+        if self.climb is not None:
+            return Allowance.auto(self.climb.most, start)
+        return Allowance(Pace.free(self.most)._replace(limit=float(min(start, self.most)), good=float(start)))
+
+    def resumed(self, begun: int) -> "Allowance":
+        """The same again, as if nothing had been refused since; `begun` is the last request that has been begun."""
+        climb = None if self.climb is None else self.climb.within(self.climb.most)
+        return Allowance(self.pace._replace(mark=begun, heard=begun), climb)
 
     def steered(self, most: int, *, auto: bool) -> "Allowance":
         """The same under another `most`, climbing from what is allowed now, or not at all."""

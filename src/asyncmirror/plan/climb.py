@@ -76,6 +76,7 @@ class Climb(NamedTuple):
     down_at: float = math.inf
     down_pause: float = FIRST_DOWN
     down_step: float = COARSE
+    halved: int = 0  # the limit before it was halved without having been measured
     refused: int = 0  # the limit that was last refused
     sound: int = 0  # the limit that last stood for a while without a refusal; 0: none since that was refused, too
     since: float = 0.0  # from when on the limit stands
@@ -119,16 +120,22 @@ class Climb(NamedTuple):
         if self.limit > self.stands:
             return _put_off(over._replace(refused=self.limit), at, COARSE, LONGEST_REFUSED)
         if self.rate is None and not self.refused:
-            return over._replace(stands=max(1, min(self.stands, level // 2)))
+            return over._replace(stands=max(1, min(self.stands, level // 2)), halved=self.halved or self.stands)
         lower = max(1, min(self.stands, int(level * BACKED_OFF + 0.5)))
         if self.sound:
             lower = min(lower, max(self.sound, lower // 2))
         over = over._replace(stands=lower, rate=None, sound=0)
         return _put_off(over._replace(refused=self.limit), at, COARSE, LONGEST_REFUSED)
 
+    def restored(self) -> "Climb":
+        """The same as before a limit was halved that had not been measured, if it was the last that happened."""
+        return self._replace(stands=self.halved, halved=0) if self.halved else self
+
     def within(self, most: int) -> "Climb":
         """The same below another bound."""
-        return self._replace(most=most, stands=min(self.stands, most), trial=None, trying=False, window=None, rate=None)
+        return self._replace(
+            most=most, stands=min(self.stands, most), halved=0, trial=None, trying=False, window=None, rate=None
+        )
 
 
 def _settle(climb: Climb, reading: Reading) -> Climb:
@@ -149,7 +156,7 @@ def _ease(climb: Climb, reading: Reading) -> Climb:
 def _stood(climb: Climb, rate: Rate, reading: Reading) -> Climb:
     """The limit that stands had its turn: is it time for a trial?"""
     before, trial, stands = climb.rate, climb.trial, climb.stands
-    climb = climb._replace(rate=rate, window=Window(reading, settled=True))
+    climb = climb._replace(rate=rate, window=Window(reading, settled=True), halved=0)
     if reading.at - climb.since >= SOUND:
         climb = climb._replace(sound=stands)
     if trial is None:
