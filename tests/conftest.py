@@ -10,11 +10,16 @@ from collections.abc import Generator
 from typing import Protocol
 
 import pytest
+from hypothesis import settings
 
 from tests.alarm import limited
 
 ENDPOINT = "ASYNCMIRROR_TEST_ENDPOINT"
 _LIMIT = pytest.StashKey[float]()
+
+# Hypothesis's own limit of 200 ms for an example tells how busy the machine is; what hangs, the alarm ends.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 class Limits(Protocol):

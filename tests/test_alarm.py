@@ -18,7 +18,7 @@ def test_every_test_has_a_limit(request: pytest.FixtureRequest) -> None:
 def test_hypothesis_does_not_try_again_what_hangs() -> None:
     tried = 0
 
-    @settings(database=None, deadline=None)
+    @settings(database=None)
     @given(st.integers())
     def hangs(_: int) -> None:
         nonlocal tried

@@ -14,7 +14,7 @@ from asyncmirror.plan.batches import Batch
 from tests.formats.test_find_json import JSON
 from tests.formats.trees import NAMES
 
-shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map(lambda names: b"/" + b"/".join(names))
 BATCHES = st.lists(PATHS, unique=True, max_size=12).flatmap(
     lambda paths: st.lists(st.integers(1, 4), min_size=len(paths), max_size=len(paths)).map(lambda cuts: grouped(paths, cuts))

@@ -33,7 +33,7 @@ SEED = """
   [ "upload.py", 1, 5216 ]
 ]
 """
-shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+shared = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 
 
 def current(tree: Tree) -> object:

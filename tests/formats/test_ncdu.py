@@ -40,7 +40,7 @@ def total(node: Any) -> int:
     return sum(map(total, node))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tree=TREES)
 def test_it_is_json_of_the_documented_shape(tree: Tree) -> None:
     major, minor, metadata, root = json.loads(written(tree).decode("utf-8", "surrogateescape"))

@@ -39,7 +39,7 @@ def in_order(tree: Tree) -> Tree:
     return tree._replace(own=own, entries=tuple(sorted(entries, key=lambda e: (e.kind is not Kind.DIRECTORY, e.name))))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(tree=TREES, order=st.randoms(use_true_random=False), piece=st.integers(1, 4))
 def test_directories_may_come_in_any_order(tree: Tree, order: random.Random, piece: int) -> None:
     with contextlib.closing(Spool()) as collected:

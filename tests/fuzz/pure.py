@@ -268,7 +268,7 @@ def _options(given: list[tuple[int, str]]) -> None:
 
 TARGETS: tuple[Target[Any], ...] = (
     Target("document", DOCUMENTS, constant(_document), 300),
-    Target("pattern", st.tuples(_GLOBS | _STARS | _ANY_PATTERN, _PATHS), constant(_pattern), 400, seconds=3),
+    Target("pattern", st.tuples(_GLOBS | _STARS | _ANY_PATTERN, _PATHS), constant(_pattern), 400, seconds=20),
     Target("plan", mutated(_PLANS.map(_dump), 1), constant(_plan), 300),
     Target(
         "status",

@@ -38,7 +38,7 @@ class Target(Generic[T]):
     inputs: st.SearchStrategy[T]
     opened: Callable[[Path], AbstractContextManager[Callable[[T], None]]]
     examples: int
-    seconds: float = 10.0
+    seconds: float = 30.0
 
     def hunt(self, work: Path, number: int, examples: int = 0) -> int:
         """Try inputs, and give how many. A find is raised, with the smallest input that shows it.

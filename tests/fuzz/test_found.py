@@ -38,7 +38,7 @@ OF = Belongs("/tree", "s3://bucket", "")
 )
 def test_a_name_full_of_what_a_pattern_looks_for_takes_no_time(pattern: str) -> None:
     filters = Filters([Rule(include=False, pattern=pattern + "*b")])
-    with limited(1):
+    with limited(30):
         assert not filters.excludes(b"a" * 255)
         assert not filters.excludes(b"a/" * 2000)
     assert filters.excludes(b"a/" * 10 + b"a" * 244 + b"b")
@@ -151,7 +151,7 @@ def test_what_is_no_journal_is_said_at_once_and_left_alone(make: Callable[[Path]
     path = tmp_path / "j"
     make(path)
     before = path.read_bytes() if path.is_file() else None
-    with limited(5):
+    with limited(30):
         for use in (lambda: Journal(path, OF), lambda: read_status(path)):
             with pytest.raises(JournalError) as caught:
                 use()
@@ -167,7 +167,7 @@ def test_every_page_of_a_journal_may_be_damaged(tmp_path: Path) -> None:
         for begin, end in ((page, page + 100), (page, page + journals.PAGE), (page + 3000, page + 3100)):
             path = tmp_path / f"journal-{begin}-{end}"
             path.write_bytes(data[:begin] + bytes(byte ^ 0xFF for byte in data[begin:end]) + data[end:])
-            with limited(5):
+            with limited(30):
                 journals.use(path)
 
 

@@ -112,7 +112,7 @@ def test_what_is_older_than_the_memory_is_gone() -> None:
     assert times(history.series(NOW + 10, NOW + SECONDS + 10, 10_000)) == [*range(SECONDS, SECONDS + 5)]
 
 
-@settings(deadline=None, max_examples=30)  # to look through four weeks takes a while
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.floats(0.05, 4.9), st.integers(0, 10**9)), max_size=40))
 def test_nothing_is_lost_and_nothing_invented(steps: list[tuple[float, int]]) -> None:
     history = History()

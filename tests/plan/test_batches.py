@@ -23,7 +23,7 @@ def covers(paths: tuple[bytes, ...], leaf: bytes) -> int:
     return sum(path in (b"", leaf) or leaf.startswith(path + b"/") for path in paths)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(tree=TREES, limits=LIMITS)
 @example(tree=Tree(b"r", Kind.DIRECTORY), limits=Limits(0, 1))
 def test_every_file_is_in_exactly_one_batch(tree: Tree, limits: Limits) -> None:
@@ -35,7 +35,7 @@ def test_every_file_is_in_exactly_one_batch(tree: Tree, limits: Limits) -> None:
     assert sum(batch.size or 0 for batch in found) == tree.size
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(tree=TREES, limits=LIMITS)
 def test_batches_have_the_sizes_asked_for(tree: Tree, limits: Limits) -> None:
     found = list(divide(tree.steps(), limits))
@@ -50,13 +50,13 @@ def test_batches_have_the_sizes_asked_for(tree: Tree, limits: Limits) -> None:
     assert all(size + limits.least > limits.most for size in small) or 2 * limits.least > limits.most
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tree=TREES, limits=LIMITS)
 def test_the_same_tree_gives_the_same_batches(tree: Tree, limits: Limits) -> None:
     assert list(divide(tree.steps(), limits)) == list(divide(tree.steps(), limits))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tree=TREES, limits=LIMITS, data=st.data())
 def test_a_subdirectory_is_divided_as_if_nothing_else_were_there(tree: Tree, limits: Limits, data: st.DataObject) -> None:
     leaf, _ = data.draw(st.sampled_from(sorted(tree.leaves())))
@@ -81,7 +81,7 @@ def by_the_pipelines_rule(tree: Tree, most: int, subdir: bytes) -> Iterator[byte
     return walk(b"/", tree)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tree=TREES, most=st.integers(1, 3000), data=st.data())
 def test_without_a_least_size_the_queue_is_the_pipelines(tree: Tree, most: int, data: st.DataObject) -> None:
     leaf, _ = data.draw(st.sampled_from(sorted(tree.leaves())))

@@ -207,7 +207,7 @@ def test_the_limit_stays_within_its_bounds(most: int, start: int, seen: list[tup
         assert climb.down_pause <= LONGEST_DOWN
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 64), st.integers(1, 200))
 def test_wherever_it_was_brought_it_recovers(stands: int, latency: int) -> None:
     climb, requests, at = Climb.begin(MOST, stands), 0.0, 0.0

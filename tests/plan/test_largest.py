@@ -13,7 +13,7 @@ def directories(tree: Tree, depth: int = 0) -> list[Large]:
     return [*own, *(large for entry in tree.entries for large in directories(entry, depth + 1))]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tree=TREES, count=st.integers(1, 6))
 def test_the_largest_are_taken_and_are_a_tree(tree: Tree, count: int) -> None:
     found = largest(tree.steps(), count)

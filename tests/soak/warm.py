@@ -25,6 +25,7 @@ _IMPORTS = [
     "pytest",
     "aioboto3",
     "uvloop",
+    "tests.soak.loaded",
     "tests.soak.warm",
     "tests.soak.points",
     "asyncmirror.cli.sync",

@@ -209,7 +209,7 @@ async def test_a_request_that_waits_for_its_turn_has_begun_nothing_and_gives_its
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     limited.steer(Tuning())
-    assert await asyncio.wait_for(limited.head_object("key"), 2) is None
+    assert await asyncio.wait_for(limited.head_object("key"), 30) is None
 
 
 async def test_nothing_begins_while_it_is_paused_though_its_turn_has_come() -> None:
@@ -221,7 +221,7 @@ async def test_nothing_begins_while_it_is_paused_though_its_turn_has_come() -> N
     await asyncio.sleep(0.1)
     assert limited.requests == begun < 4
     limited.resume()
-    await asyncio.wait_for(asyncio.gather(*waiting), 2)
+    await asyncio.wait_for(asyncio.gather(*waiting), 30)
 
 
 async def test_a_listing_asks_for_no_more_pages_while_it_is_paused() -> None:
@@ -241,7 +241,7 @@ async def test_a_listing_asks_for_no_more_pages_while_it_is_paused() -> None:
     await settle()
     assert (found, task.done()) == (1000, False)
     limited.resume()
-    await asyncio.wait_for(task, 2)
+    await asyncio.wait_for(task, 30)
     assert found == 1500
 
 
@@ -252,7 +252,7 @@ async def test_ended_while_it_is_paused_who_has_a_slot_and_waits_for_its_turn_is
     await settle()
     limited.pause()
     limited.end()
-    found = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 2)
+    found = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 30)
     assert [type(each) for each in found] == [ThrottledError] * 4
     assert (limited.requests, limited.in_flight) == (1, 0)
     with pytest.raises(ThrottledError):

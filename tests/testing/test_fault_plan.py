@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncmirror.testing import Fault, FaultPlan, Kind
@@ -57,7 +57,6 @@ def test_a_rule_may_admit_so_many_requests_a_second() -> None:
     assert [running.next("PutObject", elapsed=100) is not None for _ in range(10)] == [False] * 5 + [True] * 5
 
 
-@settings(deadline=None)  # seeding a generator per draw is slow on a busy machine
 @given(st.integers(), st.floats(0.2, 0.8))
 def test_chance_replays_from_the_seed(seed: int, probability: float) -> None:
     plan = FaultPlan((Fault("*", Kind.STATUS, probability=probability),), seed)

@@ -89,7 +89,7 @@ async def test_what_is_given_up_while_it_waits_takes_nothing_from_the_others() -
             task.cancel()
         await asyncio.gather(*given_up, return_exceptions=True)
         assert (meter.owed, meter.given_up // len(BODY)) == (0, 7)
-        await asyncio.wait_for(put(wire, "other", BODY[: 20 * KIB]), 2)
+        await asyncio.wait_for(put(wire, "other", BODY[: 20 * KIB]), 3)
 
 
 async def test_what_waits_for_its_answer_is_in_hand_and_does_not_wait_for_the_limit() -> None:
@@ -126,7 +126,7 @@ async def test_a_limit_that_comes_and_goes_is_followed_within_a_body() -> None:
         await asyncio.sleep(0.05)
         assert not slow.done()
         meter.limit(None)
-        await asyncio.wait_for(slow, 2)
+        await asyncio.wait_for(slow, 6)
     assert server.requests[0].body == BODY
 
 
