@@ -8,12 +8,14 @@ import pytest
 
 from asyncmirror.cli import ctl, knobs, running
 from asyncmirror.cli.ctl import understand
-from asyncmirror.cli.gather import gather
+from asyncmirror.cli.gather import Invocation, Output, gather
 from asyncmirror.cli.options import OPTIONS
 from asyncmirror.engine.steering import KNOBS
 from asyncmirror.errors import ProcessError, UsageError
+from asyncmirror.http.address import Address
 from asyncmirror.journal.lock import Lock
-from asyncmirror.settings import Destination, Rule, Settings, Tuning
+from asyncmirror.plan.schedule import Every
+from asyncmirror.settings import Destination, MaxDelete, Rule, Settings, Tuning
 from asyncmirror.sizes import GIB, MIB
 
 NOTHING = gather((), ())
@@ -88,19 +90,24 @@ def test_only_what_became_another_in_the_file_is_followed() -> None:
 
 
 def test_what_can_not_be_turned_is_named_once() -> None:
-    before = Settings(Path("/a"), Destination("b"))
-    after = replace(
-        before,
+    before = Invocation(Settings(Path("/a"), Destination("b")), Output())
+    settings = replace(
+        before.settings,
         source=Path("/c"),
         destination=Destination("d"),
         within=("e",),
         rules=(Rule(include=False, pattern="x"),),
         tuning=Tuning(concurrency=1, loops=2),
-        connection=replace(before.connection, region="r"),
+        connection=replace(before.settings.connection, region="r"),
+        max_delete=MaxDelete(1, 0),
     )
+    after = Invocation(settings, Output(http=Address("h", 1), notify=("true",)), Every(60))
     assert knobs.fixed(before, before) == ()
     named = knobs.fixed(before, after)
-    assert sorted(named) == ["bucket and prefix", "include", "loops", "region", "releases", "root"]
+    service = ["http", "notify", "watch"]
+    assert sorted(named) == sorted(
+        ["bucket and prefix", "include", "loops", "region", "releases", "root", "max-delete", *service]
+    )
 
 
 def test_the_only_process_is_meant_where_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

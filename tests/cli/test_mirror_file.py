@@ -6,15 +6,17 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from asyncmirror.cli import problems, release, status, sync, verify
+from asyncmirror.cli import knobs, problems, release, status, sync, verify
 from asyncmirror.cli.gather import Gathered, Invocation
 from asyncmirror.cli.main import main
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.formats.mirror_template import TEMPLATE
-from asyncmirror.settings import Remap, Rule, Settings, Verification
+from asyncmirror.plan.schedule import Every, Schedule
+from asyncmirror.settings import MaxDelete, Remap, Rule, Settings, Verification
 from asyncmirror.store.memory import MemoryStore
 from asyncmirror.testing import Credentials, S3Server, ServerConfig
 from tests.cli.test_end_to_end import Ended, end
@@ -42,15 +44,30 @@ def write(place: Path, more: str = "", root: str = "tree", aliases: str = "mount
 
 
 @pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
-    """The settings of the syncs that were begun."""
-    found: list[Settings] = []
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[Invocation]:
+    """The syncs that were begun."""
+    found: list[Invocation] = []
 
     def run(invocation: Invocation, *_: object) -> int:
-        found.append(invocation.settings)
+        found.append(invocation)
         return 0
 
     monkeypatch.setattr(sync, "run", run)
+    return found
+
+
+@pytest.fixture
+def ran(begun: list[Invocation], monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """Their settings."""
+    found: list[Settings] = []
+    run = sync.run
+
+    def noted(*given: Any) -> int:
+        code = run(*given)
+        found.append(begun[-1].settings)
+        return int(code)
+
+    monkeypatch.setattr(sync, "run", noted)
     return found
 
 
@@ -110,6 +127,76 @@ def test_a_flag_beats_a_variable_and_that_beats_the_file(
     assert (asked.journal, asked.source) == (mirror / "j", mirror / "mount")
 
 
+SERVICE = """
+[deletion]
+delete = true
+max-delete = "1%"
+delete-unknown = true
+[service]
+watch = "15m"
+http = "127.0.0.1:0"
+"""
+ONE_PERCENT = MaxDelete(0, 0.01)
+
+
+def asked(invocation: Invocation) -> tuple[bool, bool, Schedule | None, bool, int]:
+    settings = invocation.settings
+    heard = settings.delete, settings.delete_unknown, invocation.watch, invocation.output.http is not None
+    return (*heard, len(invocation.notices))
+
+
+@pytest.mark.parametrize(
+    ("argv", "heard"),
+    [
+        (["sync"], (True, True, Every(900), True, 0)),
+        (["sync", "dr1"], (False, False, Every(900), True, 1)),
+        (["sync", "--subdir", "dr1/x"], (False, False, Every(900), True, 1)),
+        (["sync", "--no-delete"], (False, False, Every(900), True, 0)),
+        (["sync", "--watch", "off", "--http", "off"], (True, True, None, False, 0)),
+        (["sync", "--dry-run"], (True, True, None, False, 0)),
+        (["retry-failed"], (False, False, None, True, 0)),
+        (["adopt"], (False, False, None, False, 0)),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_service_needs_no_flags_and_what_a_run_cannot_have_is_left_out(
+    mirror: Path, begun: list[Invocation], argv: list[str], heard: tuple[object, ...]
+) -> None:
+    write(mirror, SERVICE)
+    assert main(argv) == 0
+    assert asked(begun[0]) == heard
+    if begun[0].settings.delete:
+        assert begun[0].settings.max_delete == ONE_PERCENT
+
+
+def test_batches_of_a_mirror_that_deletes_and_watches(mirror: Path, begun: list[Invocation]) -> None:
+    write(mirror, SERVICE)
+    (mirror / "tree/dr1/x").touch()
+    (mirror / "batch.json").write_text(json.dumps({"completed": [], "queued": [str(mirror / "tree/dr1/x")], "failed": []}))
+    assert main(["sync", "--batches", "batch.json", "-q"]) == 0
+    assert asked(begun[0]) == (False, False, None, True, 1)
+
+
+def test_what_is_asked_for_aloud_and_cannot_be_had_is_refused_still(
+    mirror: Path, begun: list[Invocation], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(mirror, SERVICE)
+    assert "needs a look at the whole source" in refused(["sync", "dr1", "--delete"], capsys)
+    assert "--watch and --dry-run" in refused(["sync", "--dry-run", "--watch", "1m"], capsys)
+    assert not begun
+
+
+def test_what_is_read_again_is_what_the_command_asks_for(mirror: Path, begun: list[Invocation]) -> None:
+    write(mirror, SERVICE)
+    for argv in (["sync"], ["retry-failed"], ["adopt"]):
+        assert main(argv) == 0
+        assert begun[-1].reread is not None
+        assert knobs.fixed(begun[-1], begun[-1].reread()) == ()
+    write(mirror, SERVICE.replace("15m", "16m").replace("1%", "2%").replace("127.0.0.1:0", "off"))
+    assert begun[0].reread is not None
+    assert sorted(knobs.fixed(begun[0], begun[0].reread())) == ["http", "max-delete", "watch"]
+
+
 def test_where_a_destination_is_given_the_file_is_not_looked_at(
     mirror: Path, ran: list[Settings], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,6 +245,17 @@ def test_the_journal_is_the_same_whichever_root_is_there_or_stands_first(mirror:
         (["sync"], "[limits]\nconcurrency = 0", "asyncmirror.toml: limits.concurrency is 0; it must be from 1"),
         (["sync", "--remap", "edr/target=x"], "", "what is in 'edr/target' is remapped to 'target' and to 'x'"),
         (["verify"], "[batch]\nsize = 1", "batch.size is not known"),
+        (
+            ["sync"],
+            "[deletion]\nforce = true",
+            "deletion.force is not known (what may stand in [deletion]: delete, max-delete,",
+        ),
+        (["sync"], "[deletion]\ndelete = 7", "asyncmirror.toml: deletion.delete: "),
+        (["sync", "dr1"], "[deletion]\ndelete = 7", "asyncmirror.toml: deletion.delete: "),
+        (["sync"], "[deletion]\ndelete-unknown = true", "deletion.delete-unknown says more than --delete"),
+        (["sync"], "[service]\nwatch = 15", "asyncmirror.toml: service.watch: '15' is "),
+        (["sync"], "[service]\nhttp = true", "asyncmirror.toml: service.http: 'yes' has no port"),
+        (["sync"], "[service]\nhttp = 1\nhttp = 2", "it is no TOML: Cannot overwrite a value (at "),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(

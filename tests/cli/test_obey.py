@@ -11,6 +11,7 @@ import pytest
 
 from asyncmirror.cli import logs
 from asyncmirror.cli.fold import State
+from asyncmirror.cli.gather import Invocation, Output
 from asyncmirror.cli.obey import Obeying
 from asyncmirror.engine.asking import ask
 from asyncmirror.engine.mirror import Mirror
@@ -71,9 +72,10 @@ class Obeyed:
 
 
 @asynccontextmanager
-async def obeyed(tmp_path: Path, reread: Callable[[], Settings] | None = None) -> AsyncIterator[Obeyed]:
+async def obeyed(tmp_path: Path, reread: Callable[[], Invocation] | None = None) -> AsyncIterator[Obeyed]:
     house, around = House(tmp_path), Around()
-    async with Mirror(house.settings, house.store) as mirror, Obeying(around, house.settings, reread, "warning") as obeying:
+    asked = Invocation(house.settings, Output(), reread=reread)
+    async with Mirror(house.settings, house.store) as mirror, Obeying(around, asked) as obeying:
         await obeying.opened(mirror)
         yield Obeyed(mirror, obeying, around, house.settings)
 
@@ -133,11 +135,11 @@ async def test_the_log_s_level_is_turned(tmp_path: Path) -> None:
 async def test_a_file_is_read_again_when_told_and_at_a_hangup(tmp_path: Path) -> None:
     asked: list[Settings | UsageError] = []
 
-    def reread() -> Settings:
+    def reread() -> Invocation:
         found = asked.pop(0)
         if isinstance(found, UsageError):
             raise found
-        return found
+        return Invocation(found, Output())
 
     async with obeyed(tmp_path, reread) as it:
         settings = it.settings
@@ -167,6 +169,6 @@ async def test_without_a_file_a_hangup_is_told_and_nothing_else(tmp_path: Path) 
 
 async def test_a_hangup_before_the_mirror_is_open_is_nothing(tmp_path: Path) -> None:
     around = Around()
-    async with Obeying(around, House(tmp_path).settings, None, "warning") as obeying:
+    async with Obeying(around, Invocation(House(tmp_path).settings, Output())) as obeying:
         obeying.hung_up()
     assert not around.told

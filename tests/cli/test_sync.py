@@ -165,6 +165,13 @@ def test_what_a_run_could_not_go_on_for_is_told_once(capfd: pytest.CaptureFixtur
     assert err.count("the store is away") <= 1  # the screen may have looked between the two
 
 
+def test_what_of_the_mirror_file_is_not_heeded_is_told_at_the_start(capfd: pytest.CaptureFixture[str]) -> None:
+    invocation = Invocation(SETTINGS, Output(json=True), notices=("nothing is deleted",))
+    assert sync.run(invocation, Quiet(), Script(OBJECT)) == 0
+    first, *_ = capfd.readouterr().out.splitlines()
+    assert json.loads(first) == {"event": "notice", "text": "nothing is deleted"}
+
+
 @pytest.mark.parametrize("code", [0, 1, 3, 4])
 def test_the_exit_code_is_the_summarys(code: int) -> None:
     script = Script(OBJECT, exit_code=code)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from asyncmirror.cli import frame
 from asyncmirror.cli.fold import State
+from asyncmirror.cli.gather import Invocation, Output
 from asyncmirror.cli.obey import Obeying
 from asyncmirror.cli.screen import Lines
 from asyncmirror.engine.mirror import Mirror
@@ -63,7 +64,8 @@ class _Syncing:
 @asynccontextmanager
 async def _running(work: Path) -> AsyncIterator[str]:
     house = House(work)
-    async with Mirror(house.settings, house.store) as mirror, Obeying(_Syncing(), house.settings, None, "warning") as obeying:
+    asked = Invocation(house.settings, Output())
+    async with Mirror(house.settings, house.store) as mirror, Obeying(_Syncing(), asked) as obeying:
         await obeying.opened(mirror)
         yield str(house.settings.journal) + ".control/socket"
 

@@ -34,7 +34,7 @@ WATCH: tuple[Option, ...] = (
         ("--watch",),
         "watch.schedule",
         read.schedule,
-        "WHEN",
+        "WHEN|off",
         'mirror again and again: every so often (15m, 1h30m), or "at 02:00" ("at 02:00, 14:30")',
     ),
 )

@@ -62,7 +62,8 @@ class Invocation:
     output: Output
     watch: Schedule | None = None  # when it is run again; None: never
     prices: Prices = _PRICES  # what a dry run reckons with
-    reread: Callable[[], Settings] | None = None  # reads all of it again, where a mirror file is part of it
+    reread: "Callable[[], Invocation] | None" = None  # reads all of it again, where a mirror file is part of it
+    notices: tuple[str, ...] = ()  # what is in the mirror file and can't be heeded
     goes_on: bool = False  # whether more would be run after it, so that a signal at its very end must not be lost
 
 

@@ -1,17 +1,18 @@
 """Turning knobs by their texts, which are those of the flags.
 
-Owns how texts and a tuning make another tuning, and how two settings are told apart for people. Which knobs there are is
-`engine.steering`'s; how a text is read is the flag's, with its errors.
+Owns how texts and a tuning make another tuning, and how two readings of what is asked for are told apart for people. Which
+knobs there are is `engine.steering`'s; how a text is read is the flag's, with its errors.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 
-from asyncmirror.cli.gather import Given, gather
+from asyncmirror.cli.command_options import DELETE
+from asyncmirror.cli.gather import Given, Invocation, gather
 from asyncmirror.cli.options import OPTIONS
 from asyncmirror.engine.steering import KNOBS, LIVE
 from asyncmirror.errors import UsageError
-from asyncmirror.settings import Settings, Tuning
+from asyncmirror.settings import Tuning
 
 _OPTIONS = {option.name: option for group in OPTIONS.values() for option in group}
 
@@ -35,18 +36,29 @@ def follow(now: Tuning, before: Tuning, after: Tuning) -> Tuning:
     return replace(now, **{field: getattr(after, field) for field in LIVE if getattr(before, field) != getattr(after, field)})
 
 
-def fixed(before: Settings, after: Settings) -> tuple[str, ...]:
-    """What differs between two settings and can't be turned, as the command line or the mirror file calls it."""
-    found = ["root"] if before.source != after.source else []
-    found += ["bucket and prefix"] if before.destination != after.destination else []
-    found += ["releases"] if before.within != after.within else []
-    known: set[str] = set()
-    for option in _OPTIONS.values():
+def fixed(before: Invocation, after: Invocation) -> tuple[str, ...]:
+    """What differs between two readings and can't be turned, as the command line or the mirror file calls it."""
+    old, new = before.settings, after.settings
+    found = ["root"] if old.source != new.source else []
+    found += ["bucket and prefix"] if old.destination != new.destination else []
+    found += ["releases"] if old.within != new.within else []
+    found += ["watch"] if before.watch != after.watch else []
+    known = {"settings.subdirs"}  # in no mirror file; each batch has its own
+    for option in (*_OPTIONS.values(), *DELETE):
         section, _, name = option.field.partition(".")
-        if section not in ("connection", "objects", "tuning", "settings") or name in LIVE or option.field in known:
+        if name in LIVE or option.field in known:
             continue
         known.add(option.field)
-        old, new = ((each if section == "settings" else getattr(each, section)) for each in (before, after))
-        if getattr(old, name) != getattr(new, name):
+        if getattr(_section(before, section), name) != getattr(_section(after, section), name):
             found.append(option.name)
     return tuple(found)
+
+
+def _section(asked: Invocation, name: str) -> object:
+    match name:
+        case "settings":
+            return asked.settings
+        case "output":
+            return asked.output
+        case _:
+            return getattr(asked.settings, name)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asyncmirror.cli import paths, stderr
-from asyncmirror.cli.command_options import BATCH, PRICES, SILENT
+from asyncmirror.cli.command_options import BATCH, DELETE, PRICES, SILENT, WATCH
 from asyncmirror.cli.gather import Gathered, Given, from_environment, gather
 from asyncmirror.cli.options import OPTIONS, Option
 from asyncmirror.engine.journals import default_journal
@@ -28,8 +28,10 @@ from asyncmirror.text import show_line
 _ELSEWHERE = frozenset({"subdir", "remap", "journal", "dry-run"})
 """Flags that have keys of their own in the file, or are no part of a mirror."""
 _TABLES: Mapping[str, tuple[Option, ...]] = {
-    **{name: OPTIONS[name] for name in ("connection", "objects", "selection", "behaviour", "service")},
+    **{name: OPTIONS[name] for name in ("connection", "objects", "selection", "behaviour")},
     "limits": OPTIONS["tuning"],
+    "deletion": DELETE,
+    "service": (*WATCH, *OPTIONS["page"], *OPTIONS["service"]),
     "prices": PRICES,
     "batch": tuple(option for option in BATCH if option.name in ("min-size", "max-size")),
 }
@@ -55,7 +57,9 @@ def meant(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Meant:
     file = _file(gathered)
     if file is None:
         return Meant(gathered, release, None)
-    gathered = gather(given, variables, tuple(_givens(file, options)))
+    unheeded = _unheeded(gathered, release)
+    denied = gathered.sections.get("settings", {}).get("delete") is False
+    gathered = gather(given, variables, tuple(_givens(file, options - unheeded)))
     asked = dict(gathered.sections.get("settings", {}))
     asked["remaps"] = (*file.remaps, *asked.get("remaps", ()))
     asked["within"] = file.releases
@@ -64,7 +68,8 @@ def meant(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Meant:
         asked["subdirs"] = tuple(f"{release}/{subdir}" for subdir in asked.get("subdirs", ())) or (release,)
     if "journal" not in asked:
         asked["journal"] = file.journal or _journal(file, gathered)
-    mirror = {**gathered.sections.get("mirror", {}), "roots": file.roots}
+    told = () if denied else tuple(_told(file, options & unheeded))
+    mirror = {**gathered.sections.get("mirror", {}), "roots": file.roots, "unheeded": told}
     gathered = gathered._replace(sections={**gathered.sections, "settings": asked, "mirror": mirror})
     return Meant(gathered, os.fspath(_root(file, gathered)), str(file.destination))
 
@@ -151,6 +156,32 @@ def _givens(file: MirrorFile, options: frozenset[Option]) -> Iterator[Given]:
         if option in options:
             for text in setting.texts:
                 yield Given(option, text, f"{file.path}: {setting.table}.{setting.name}")
+
+
+def _unheeded(gathered: Gathered, release: str | None) -> frozenset[Option]:
+    """What this run could not have if a flag asked for it; in a file that is of all runs it is no error.
+
+    Args:
+        gathered: What flags and variables ask for.
+        release: The release that is named.
+    """
+    asked = gathered.sections.get("settings", {})
+    dry, batches = asked.get("dry_run", False), "batches" in gathered.sections
+    found: list[Option] = []
+    if release is not None or asked.get("subdirs") or batches or asked.get("delete") is False:
+        found += DELETE
+    if dry or batches:
+        found += WATCH
+    if dry:  # beside the process that has the page
+        found += OPTIONS["page"]
+    return frozenset(found)
+
+
+def _told(file: MirrorFile, unheeded: frozenset[Option]) -> Iterator[str]:
+    """What somebody may wait for in vain."""
+    for given in _givens(file, unheeded):
+        if given.option.field == "settings.delete" and given.value():
+            yield f"nothing is deleted, though {file.path} asks for it: that needs a run of the whole mirror"
 
 
 def _option(file: MirrorFile, setting: Setting) -> Option:

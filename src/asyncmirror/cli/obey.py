@@ -5,18 +5,19 @@ they come to is the mirror's; what a signal means, and so what "drain" and "stop
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Iterable, Mapping
 from types import TracebackType
 from typing import Protocol
 
 from asyncmirror.cli import frame, knobs, logs, read
 from asyncmirror.cli.fold import State
+from asyncmirror.cli.gather import Invocation
 from asyncmirror.cli.tap import Mirroring, Tap
 from asyncmirror.engine.control import Peer, Request
 from asyncmirror.engine.steering import KNOBS, turns
 from asyncmirror.errors import AsyncmirrorError, UsageError
 from asyncmirror.events import Event, Notice, Steered
-from asyncmirror.settings import Settings, Tuning
+from asyncmirror.settings import Tuning
 
 _LOOK = 0.5
 """Seconds between two looks of somebody who looks on."""
@@ -57,16 +58,14 @@ class Obeying(Tap):
 
     Args:
         syncing: Whose run it is.
-        settings: As they were read when it began.
-        reread: Reads the mirror file, and all else that was given, again; None where no file was meant.
-        level: What is logged.
+        asked: What was asked for when it began.
     """
 
-    def __init__(self, syncing: Syncing, settings: Settings, reread: Callable[[], Settings] | None, level: str) -> None:
+    def __init__(self, syncing: Syncing, asked: Invocation) -> None:
         self._syncing = syncing
-        self._read = settings
-        self._reread = reread
-        self._level = level
+        self._read = asked
+        self._reread = asked.reread
+        self._level = asked.output.log_level
         self._mirror: Mirroring | None = None
         self._tasks: set[asyncio.Future[None]] = set()
 
@@ -188,7 +187,7 @@ class Obeying(Tap):
             asked = await asyncio.to_thread(self._reread)
         finally:
             self._syncing.reloading(done=True)
-        turned = self._turn(knobs.follow(self._open.tuning, self._read.tuning, asked.tuning), by)
+        turned = self._turn(knobs.follow(self._open.tuning, self._read.settings.tuning, asked.settings.tuning), by)
         held, self._read = knobs.fixed(self._read, asked), asked
         said = "the mirror file was read again" if turned or held else "the mirror file was read again: nothing is new"
         if held:

@@ -220,7 +220,7 @@ OPTIONS: Mapping[str, tuple[Option, ...]] = {
         Option(("--journal",), "settings.journal", paths.path, "FILE", "where the journal is kept"),
     ),
     "page": (
-        Option(("--http",), "output.http", read.address, "ADDRESS:PORT", "serve a page and metrics: 127.0.0.1:8642"),
+        Option(("--http",), "output.http", read.address, "ADDRESS:PORT|off", "serve a page and metrics: 127.0.0.1:8642"),
         Option(
             ("--http-token-file",),
             "output.http_token_file",

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from asyncmirror.errors import UsageError
 from asyncmirror.http import address as addresses
 from asyncmirror.model import Algorithm
+from asyncmirror.plan.schedule import Schedule
 from asyncmirror.plan.schedule import parse as parse_schedule
 from asyncmirror.settings import MaxDelete, Secrets, Stubs, Symlinks, Tuning
 from asyncmirror.sizes import parse_size
@@ -33,17 +34,29 @@ _DIGITS = 18
 _ALL = 100  # percent
 
 size = parse_size
-schedule = parse_schedule
 timetable = Timetable.parse
 
 
 def size_or_off(text: str) -> int:
     """A size in bytes; 0 for "off"."""
-    return 0 if text.strip().lower() == "off" else parse_size(text)
+    return 0 if _is_off(text) else parse_size(text)
+
+
+def schedule(text: str) -> Schedule | None:
+    """When a mirror is run again; None for "off"."""
+    return None if _is_off(text) else parse_schedule(text)
+
+
+def address(text: str) -> addresses.Address | None:
+    """Where a page is served; None for "off"."""
+    return None if _is_off(text) else addresses.parse(text)
+
+
+def _is_off(text: str) -> bool:
+    return text.strip().lower() == OFF
 
 
 endpoint = parse_store_url
-address = addresses.parse
 
 
 def plain(text: str) -> str:

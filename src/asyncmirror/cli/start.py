@@ -16,6 +16,7 @@ from asyncmirror.cli.command_options import MIRROR, SILENT
 from asyncmirror.cli.gather import Gathered, Invocation, from_environment, gather
 from asyncmirror.errors import UsageError
 from asyncmirror.plan.estimate import Prices
+from asyncmirror.settings import Settings
 
 if TYPE_CHECKING:
     from asyncmirror.cli.commands import Options
@@ -58,15 +59,26 @@ def _asked(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[I
     gathered, source, destination = _meant(arguments, environ)
     if source is None or destination is None:
         raise UsageError(f"SOURCE and s3://BUCKET[/PREFIX] must be given: {_NO_FILE}", hint=_INIT)
-    filed = arguments.destination is None
-    reread = (lambda: _asked(arguments, environ)[0].settings) if filed else None
-    settings, prices = gathered.settings(source, destination), Prices(**gathered.sections.get("plan", {}))
-    return Invocation(settings, gathered.output(), prices=prices, reread=reread), gathered
+    asked = Invocation(
+        gathered.settings(source, destination),
+        gathered.output(),
+        watch=gathered.sections.get("watch", {}).get("schedule"),
+        prices=Prices(**gathered.sections.get("plan", {})),
+        reread=(lambda: _asked(arguments, environ)[0]) if arguments.destination is None else None,
+        notices=gathered.sections.get("mirror", {}).get("unheeded", ()),
+    )
+    return asked, gathered
+
+
+def _changed(asked: Invocation, change: Callable[[Settings], Settings]) -> Invocation:
+    """The same with other settings, however often it is read again."""
+    again = asked.reread
+    reread = None if again is None else lambda: _changed(again(), change)
+    return replace(asked, settings=change(asked.settings), reread=reread)
 
 
 def _sync(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     asked, gathered = _asked(arguments, environ)
-    asked = replace(asked, watch=gathered.sections.get("watch", {}).get("schedule"))
     if asked.watch and (asked.settings.dry_run or "batches" in gathered.sections):
         other = "--dry-run" if asked.settings.dry_run else "--batches"
         raise UsageError(f"--watch and {other} can't be had together", hint="leave one of them out")
@@ -80,15 +92,13 @@ def _sync(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _retry(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    asked, _ = _asked(arguments, environ)
-    asked = replace(asked, settings=replace(asked.settings, retry_failed=True, only_failed=True))
+    asked = _changed(_asked(arguments, environ)[0], lambda settings: replace(settings, retry_failed=True, only_failed=True))
     with _ready(asked, environ) as ready:
         return ready.mirror(asked)
 
 
 def _adopt(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    asked, _ = _asked(arguments, environ)
-    asked = replace(asked, settings=replace(asked.settings, adopt=True, send=False, probe=False))
+    asked = _changed(_asked(arguments, environ)[0], lambda settings: replace(settings, adopt=True, send=False, probe=False))
     with _ready(asked, environ) as ready:
         return ready.mirror(asked)
 

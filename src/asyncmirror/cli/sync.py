@@ -26,7 +26,7 @@ from asyncmirror.cli.screen import Screen
 from asyncmirror.cli.shown import Listing, Shown
 from asyncmirror.cli.stderr import complain
 from asyncmirror.cli.tap import Mirroring, Tap
-from asyncmirror.events import Event, Summary, Waiting
+from asyncmirror.events import Event, Notice, Summary, Waiting
 from asyncmirror.settings import Settings
 from asyncmirror.transfer import heap
 
@@ -63,6 +63,7 @@ class _Sync:
         self._settings = settings
         self._schedule = invocation.watch
         self._goes_on = invocation.goes_on
+        self._notices = invocation.notices
         self._opener = opener
         self._mirror: Mirroring | None = None
         self._signal: signal.Signals | None = None
@@ -71,7 +72,7 @@ class _Sync:
         self._shown = Shown(screen)
         self._json = JsonLines(_STDOUT, self._on_output_lost) if output.json else None
         listing = (settings.dry_run or not settings.send) and not (output.json or output.quiet)
-        self._obeying = Obeying(self, settings, invocation.reread, output.log_level)
+        self._obeying = Obeying(self, invocation)
         # The screen stands last and so is left first: others may take their time over their last word.
         ours = [Listing(invocation.prices)] if listing else [], [self._json] if self._json else [], [self._obeying, self._shown]
         self._taps: tuple[Tap, ...] = (*taps, *itertools.chain(*ours))
@@ -91,6 +92,9 @@ class _Sync:
                     self._mirror = mirror
                     for tap in self._taps:
                         await tap.opened(mirror)
+                    for text in self._notices:
+                        for wait in self.tell(Notice(text)):
+                            await wait
                     async with self._looking(mirror):
                         await self._follow(mirror)
         except asyncio.CancelledError:

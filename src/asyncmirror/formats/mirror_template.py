@@ -50,7 +50,16 @@ bucket = "my-bucket"
 [behaviour]
 # secrets = "refuse"               # refuse, stop or off
 
+# Of a run of the whole mirror; one of a release deletes nothing. --no-delete says no for once.
+[deletion]
+# delete = true                    # objects whose file is gone, after a whole scan without error
+# max-delete = "1%"                # nothing, if it would be more; or a number of objects
+# delete-unknown = true            # and objects below prefix that neither the journal nor the tree knows
+
 [service]
+# watch = "15m"                    # again and again, until it is stopped; or "at 02:00". --watch off mirrors once
+# http = "127.0.0.1:8642"          # a page and metrics
+# http-token-file = "/etc/asyncmirror/token"   # for whoever looks; needed if that is no loopback address
 # log-file = "/var/log/asyncmirror/mirror.log"
 # notify = ["https://hooks.example.org/..."]   # or commands: told when a run ends or needs a person
 

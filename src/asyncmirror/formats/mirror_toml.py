@@ -19,7 +19,7 @@ from asyncmirror.settings import Destination, Remap
 NAME = "asyncmirror.toml"
 """Where it is looked for: in the working directory."""
 RELEASE = "{release}"
-TABLES = ("connection", "objects", "limits", "selection", "behaviour", "service", "prices", "batch")
+TABLES = ("connection", "objects", "limits", "selection", "behaviour", "deletion", "service", "prices", "batch")
 """Those that hold options."""
 _KEYS = ("root", "aliases", "bucket", "prefix", "releases", "journal", "common", *TABLES)
 
