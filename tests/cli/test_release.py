@@ -3,7 +3,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -129,6 +131,19 @@ def test_a_crawl_says_now_and_then_how_far_it_is(tree: Path, capsys: Capture, mo
 
 
 BATCHES = ["--max-size", "500B", "--min-size", "60B"]
+
+
+@pytest.mark.parametrize("command", ["find", "batch"])
+def test_a_full_disk_is_one_line(tree: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    def full(*, buffering: int, **_: object) -> BinaryIO:
+        return open("/dev/full", "wb", buffering)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    assert main([command, str(tree), "-o", str(tree / "out.json")]) == 4
+    err = capsys.readouterr().err
+    assert err.startswith("asyncmirror: the temporary file can't be written: No space left on device (free")
+    assert err.count("\n") == 1
+    assert not (tree / "out.json").exists()
 
 
 def test_a_tree_and_its_outline_are_divided_alike(tree: Path, capsys: Capture) -> None:

@@ -16,10 +16,11 @@ from asyncmirror.cli.command_options import BATCH, DELETE, PRICES, SILENT, WATCH
 from asyncmirror.cli.gather import Gathered, Given, from_environment, gather
 from asyncmirror.cli.options import OPTIONS, Option
 from asyncmirror.engine.journals import default_journal
-from asyncmirror.errors import OutputError, UsageError
+from asyncmirror.errors import UsageError
 from asyncmirror.formats import mirror_toml
 from asyncmirror.formats.mirror_template import TEMPLATE
 from asyncmirror.formats.mirror_toml import MirrorFile, Setting
+from asyncmirror.formats.output import replacing
 from asyncmirror.journal.belongs import Belongs
 from asyncmirror.settings import Connection
 from asyncmirror.store.configured import configured_endpoint
@@ -120,13 +121,10 @@ def init(name: str) -> int:
         OutputError: It can't be written.
     """
     path = paths.path(name)
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(TEMPLATE)
-    except FileExistsError:
-        raise UsageError("it is there already", path=os.fspath(path), hint="edit it, or name another file") from None
-    except OSError as error:
-        raise OutputError(f"it can't be written: {error.strerror or error}", path=os.fspath(path)) from error
+    if os.path.lexists(path):
+        raise UsageError("it is there already", path=os.fspath(path), hint="edit it, or name another file")
+    with replacing(path) as file:
+        file.write(TEMPLATE.encode())
     stderr.write([f"asyncmirror: {show_line(os.fspath(path))} is written: set root and bucket there, then asyncmirror sync"])
     return 0
 

@@ -5,6 +5,7 @@ its entries stand in the file. They come in sorted pieces, which are merged when
 the number of directories, and by 4 KiB for each piece of the largest one. Knows no walk and no format.
 """
 
+import contextlib
 import heapq
 import os
 import tempfile
@@ -19,6 +20,7 @@ from asyncmirror.plan.outline import LEAVE, Kind, Move, Step
 _BLOCK = 1 << 16
 _SMALL_BLOCK = 1 << 12
 _MANY_PIECES = 16
+_REMEDY = "free some space beside the file that is to be written, or where TMPDIR points to"
 # No name holds a slash or a NUL: the one ends a field, the other a record, and two of them a piece.
 _END = b"\0"
 
@@ -84,16 +86,19 @@ class Spool:
                 directory.size += size
             directory.unreadable |= unreadable
             if piece:
-                try:
+                with _translated():
                     self._file.write(piece)
-                except OSError as error:
-                    raise OutputError(f"the temporary file can't be written: {error.strerror or error}") from error
                 directory.pieces += (self._length,)
                 self._length += len(piece)
 
     def steps(self, name: bytes) -> Iterator[Step]:
-        """Tell the outline of a root of this name: directories first, then the other entries, each by name."""
-        self._file.flush()
+        """Tell the outline of a root of this name: directories first, then the other entries, each by name.
+
+        Raises:
+            OutputError: The temporary file can't be written.
+        """
+        with _translated():
+            self._file.flush()
         yield from self._directory(name, self._root)
 
     def _directory(self, name: bytes, directory: _Directory) -> Iterator[Step]:
@@ -136,8 +141,18 @@ class Spool:
                 yield Step(Move.ENTRY, name, Kind(int(kind)), int(size))
 
     def close(self) -> None:
-        """Give the temporary file up."""
-        self._file.close()
+        """Give the temporary file up, with what could not be written to it."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Tell of a temporary file that can't be written."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"the temporary file can't be written: {error.strerror or error}", hint=_REMEDY) from error
 
 
 def _name(item: tuple[bytes, _Directory]) -> bytes:
