@@ -16,6 +16,7 @@ from asyncmirror.audit.verify import Report, Verifier
 from asyncmirror.checksum import compute
 from asyncmirror.errors import BucketError, ConnectionFaultError, JournalError, UsageError
 from asyncmirror.journal.belongs import Belongs
+from asyncmirror.journal.schema import connect
 from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Algorithm, Outcome, Properties, RemoteObject
 from asyncmirror.settings import Symlinks, Verification
@@ -225,13 +226,16 @@ async def test_a_listing_that_stays_broken_ends_the_look(house: House) -> None:
 
 
 async def test_a_journal_in_use_and_one_of_another_bucket_are_refused(house: House) -> None:
+    journal = house.settings.journal
+    assert journal is not None
     with pytest.raises(UsageError, match="there is no journal"):
         await verify(house)
+    connect(journal).close()  # a run was killed that had just begun to make it
+    with pytest.raises(UsageError, match="was never used"):
+        await verify(house, download=True)
     await house.run()
     with pytest.raises(UsageError, match="belongs to s3://bucket/pre"):
         await verify(house, of=Belongs("", "s3://bucket/other", ""))
-    journal = house.settings.journal
-    assert journal is not None
     held = Journal(journal, OF)
     try:
         with pytest.raises(JournalError, match=f"in use by process {os.getpid()}"):

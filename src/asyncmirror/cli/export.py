@@ -127,8 +127,6 @@ def run(gathered: Gathered, source: str | None, destination: str | None) -> int:
 
 def _mirror(connection: sqlite3.Connection, journal: Path, source: str | None) -> _Mirror:
     of = queries.meta(connection)
-    if "destination" not in of:
-        raise UsageError(f"the journal {os.fspath(journal)!r} was never used", hint="sync first")
     destination = Destination.parse(of["destination"])
     prefix = keys.directory_prefix(destination.prefix, b"")
     source_path = Path(source or of.get("source", ""))

@@ -6,6 +6,7 @@ thing: that objects are not as they were confirmed (`forget`).
 
 import contextlib
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -39,7 +40,7 @@ def reading(path: Path, of: Belongs | None) -> Iterator[sqlite3.Connection]:
     """An open journal, locked until the block ends. The source of `of` is not looked at; None: any journal will do.
 
     Raises:
-        UsageError: There is none, or it is another destination's.
+        UsageError: There is none, no run has used it yet, or it is another destination's.
         JournalError: It is in use, damaged, or newer.
     """
     if not check_header(path):
@@ -48,7 +49,9 @@ def reading(path: Path, of: Belongs | None) -> Iterator[sqlite3.Connection]:
     try:
         with contextlib.closing(connect(path)) as connection:
             on_record = queries.meta(connection)
-            if on_record and of is not None:  # else it was made, and never used
+            if not on_record:  # whatever was written to it now, a run would have to take it for another's
+                raise UsageError(f"the journal {os.fspath(path)!r} was never used", hint="sync first")
+            if of is not None:
                 refuse_other(on_record, of, path)
             yield connection
     except sqlite3.Error as error:
