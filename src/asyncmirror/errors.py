@@ -88,10 +88,6 @@ class SourceGoneError(SourceError):
     exit_code = 4
 
 
-class UnsupportedError(SourceError):
-    """An entry is of a kind that has no bytes to mirror, or it became one between scan and open."""
-
-
 class RefusedError(AsyncmirrorError):
     """An entry could be sent but must not be: its key is too long, or a part exceeds the memory allowed."""
 

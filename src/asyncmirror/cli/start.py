@@ -47,6 +47,14 @@ def _meant(arguments: argparse.Namespace, environ: Mapping[str, str]) -> "tuple[
     return _given(arguments, environ), arguments.source, arguments.destination
 
 
+def _places(arguments: argparse.Namespace, environ: Mapping[str, str]) -> "tuple[Gathered, str, str]":
+    """As `_meant`, of a command that can't do without either."""
+    gathered, source, destination = _meant(arguments, environ)
+    if source is None or destination is None:
+        raise UsageError(f"SOURCE and s3://BUCKET[/PREFIX] must be given: {_NO_FILE}", hint=_INIT)
+    return gathered, source, destination
+
+
 def _of_journal(arguments: argparse.Namespace, environ: Mapping[str, str]) -> "tuple[Gathered, str | None, str | None]":
     """As `_meant`, of a command that needs nothing but the journal: where one is named, a mirror file says nothing to it."""
     if arguments.source is None and any(each.option.name == "journal" for each in arguments.given):
@@ -56,9 +64,7 @@ def _of_journal(arguments: argparse.Namespace, environ: Mapping[str, str]) -> "t
 
 def _asked(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Invocation, Gathered]:
     """The settings of a command that mirrors, how it is told, and what was given."""
-    gathered, source, destination = _meant(arguments, environ)
-    if source is None or destination is None:
-        raise UsageError(f"SOURCE and s3://BUCKET[/PREFIX] must be given: {_NO_FILE}", hint=_INIT)
+    gathered, source, destination = _places(arguments, environ)
     asked = Invocation(
         gathered.settings(source, destination),
         gathered.output(),
@@ -199,9 +205,7 @@ def _located(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple
 
 
 def _plan(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    gathered, source, destination = _meant(arguments, environ)
-    if source is None or destination is None:
-        raise UsageError(f"SOURCE and s3://BUCKET[/PREFIX] must be given: {_NO_FILE}", hint=_INIT)
+    gathered, source, destination = _places(arguments, environ)
     stdout.need()
 
     from asyncmirror.cli import forecast, logs  # noqa: PLC0415  lazily: see above

@@ -21,7 +21,7 @@ and, when an upload is resumed,
 | ListParts says                     | HEAD says                  | decision                                                   |
 | ---------------------------------- | -------------------------- | ---------------------------------------------------------- |
 | some of the parts with receipts    | –                          | RESUME with those parts                                    |
-| NoSuchUpload                       | our nonce and size         | CONFIRM                                                    |
+| NoSuchUpload                       | our nonce and size         | it had succeeded (`is_ours`): journal it                   |
 | NoSuchUpload                       | anything else              | UPLOAD                                                     |
 
 The same rows stand in tests/plan/test_decide.py. Pure: knows no journal and no store, only what they said.
@@ -44,7 +44,6 @@ class Action(Enum):
     ADOPT = "adopt"  # journal the object that is there
     RESUME = "resume"  # go on with the upload in progress
     RESTART = "restart"  # abort the upload in progress, then upload
-    CONFIRM = "confirm"  # the upload had succeeded: journal it
     KEEP = "keep"  # leave it failed
 
 

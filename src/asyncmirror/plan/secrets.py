@@ -152,12 +152,6 @@ class Place:
         return found
 
 
-def by_path(path: bytes) -> str:
-    """The name of the rule that a path below the source is caught by; empty where there is none."""
-    directory, _, name = path.rpartition(b"/")
-    return Place(directory).rule(name)
-
-
 def _first(parts: dict[bytes, Rule], fits: Callable[[bytes], bool], name: bytes) -> str:
     rule = next(rule for part, rule in parts.items() if fits(part))
     return "" if name.endswith(tuple(each.encode() for each in rule.but)) else rule.name
