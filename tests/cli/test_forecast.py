@@ -11,6 +11,7 @@ from asyncmirror.cli.forecast import histogram
 from asyncmirror.cli.main import main
 from asyncmirror.engine import mirror
 from asyncmirror.plan.estimate import Bin
+from asyncmirror.plan.prices import SMALL
 from asyncmirror.sizes import KIB, MIB
 from asyncmirror.store.memory import MemoryStore
 from tests.engine.house import PART, House
@@ -100,6 +101,31 @@ def test_prices_and_bandwidth_may_be_given(house: House, capsys: Capture, monkey
     assert told(house, capsys, "--bwlimit", "2MiB", "--bandwidth", "1MiB")["seconds"] == round(size / MIB, 3)
 
 
+async def test_a_storage_class_has_prices_of_its_own(house: House, capsys: Capture) -> None:
+    found = told(house, capsys, "--storage-class", "GLACIER_IR")
+    cost = round((3 * SMALL + 2 * PART + 1) * 4e-12, 6)
+    assert found["monthly_cost"] == {"sent": cost, "all": cost}
+    assert found["request_cost"] == 8 * 2e-5
+    prices = {"storage": 4.0, "requests": 0.02, "listed": "October 2025", "least_size": SMALL, "least_days": 90}
+    assert found["prices"] == {"storage_class": "GLACIER_IR", **prices}
+    await house.run()
+    assert told(house, capsys, "--storage-class", "GLACIER_IR")["monthly_cost"] == {"sent": 0, "all": cost}
+
+    def said(*flags: str) -> list[str]:
+        assert plan(house, *flags) == 0
+        lines = capsys.readouterr().out.splitlines()
+        at = next(number for number, line in enumerate(lines) if line.startswith("prices"))
+        return [line[14:] for line in (*lines, "")[at : at + 3]]
+
+    assert said("--storage-class", "DEEP_ARCHIVE")[2] == "each object is charged with 40 KiB beside it, for 180 days at least"
+    assert said("--storage-class", "STANDARD_IA")[2] == "each object is charged as 128 KiB at least, for 30 days at least"
+    assert said("--storage-class", "COLD")[1].startswith("no price of this class is known: of S3 Standard, Amazon's in ")
+    assert said("--storage-price", "1", "--request-price", "2")[:2] == [
+        "STANDARD: $1 for a TB and month, $2 for 1,000 PUTs",
+        "",
+    ]
+
+
 def test_people_get_a_picture(house: House, capsys: Capture) -> None:
     assert plan(house, "--bandwidth", "1MiB") == 0
     out, err = capsys.readouterr()
@@ -112,6 +138,8 @@ def test_people_get_a_picture(house: House, capsys: Capture) -> None:
         "requests      8 that are charged as PUT",
         "parts         1 files in 3 parts of at most 5 MiB",
         "cost          $0.00 for requests; a month of storage $0.00, with what is there already $0.00",
+        "prices        STANDARD: $23 for a TB and month, $0.005 for 1,000 PUTs",
+        "              Amazon's in us-east-1, October 2025; yours may differ",
         "time          0:10 at 1 MiB/s, by bandwidth alone",
         "",
         "size of files to send          files     bytes",

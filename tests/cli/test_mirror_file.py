@@ -389,6 +389,16 @@ def test_prices_stand_in_the_file(mirror: Path, capsys: pytest.CaptureFixture[st
     write(mirror, "[prices]\nstorage-price = 1000\nrequest-price = 2.5\n")
     assert costs() == pytest.approx((1e-3, 2.5e-3))
     assert costs("--storage-price", "10") == pytest.approx((1e-5, 2.5e-3))
+    of_class = '[prices.COLD]\nstorage-price = 500\n[prices."a.b"]\nstorage-price = 1\n'
+    write(mirror, f"[prices]\nstorage-price = 1000\nrequest-price = 2.5\n{of_class}")
+    assert costs() == pytest.approx((1e-3, 2.5e-3))
+    assert costs("--storage-class", "COLD") == pytest.approx((5e-4, 2.5e-3))
+    assert costs("--storage-class", "a.b") == pytest.approx((1e-6, 2.5e-3))
+    assert costs("--storage-class", "COLD", "--storage-price", "10") == pytest.approx((1e-5, 2.5e-3))
+    write(mirror, f'[objects]\nstorage-class = "COLD"\n{of_class}')
+    assert costs()[0] == pytest.approx(5e-4)
+    write(mirror, "[prices.COLD]\ngold = 1\n")
+    assert "prices.COLD.gold is not known" in refused(["plan"], capsys)
     write(mirror, "[prices]\ngold = 1\n")
     assert "prices.gold is not known" in refused(["plan"], capsys)
 

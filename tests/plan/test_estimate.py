@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncmirror.model import Algorithm, Checksum, Receipt, Upload
-from asyncmirror.plan.estimate import Bin, Estimate, Estimator, Prices, monthly
+from asyncmirror.plan.estimate import Bin, Estimate, Estimator
 from asyncmirror.plan.parts import MAX_OBJECT, parts
+from asyncmirror.plan.prices import SMALL, Prices, Stock
 from asyncmirror.settings import Tuning
 from asyncmirror.sizes import GIB, KIB, MIB
 
@@ -23,7 +24,7 @@ def of(*sizes: int, tuning: Tuning = TUNING) -> Estimate:
 def test_nothing_costs_nothing() -> None:
     nothing = of()
     assert (nothing.request_cost(Prices()), nothing.seconds(1)) == (0, 0)
-    assert nothing == (0, 0, 0, 0, 0, 0, 0, 0, 0, ())
+    assert nothing == (0, 0, 0, 0, 0, 0, 0, 0, 0, (), Stock())
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_parts_become_longer_where_there_would_be_too_many() -> None:
 
 @pytest.mark.parametrize("size", [MAX_OBJECT + 1, 10_000 * 64 * MIB + 1])
 def test_what_cannot_be_sent_is_in_no_other_number(size: int) -> None:
-    assert of(size) == (0, 0, 0, 0, 0, 0, 0, 0, 1, ())
+    assert of(size) == (0, 0, 0, 0, 0, 0, 0, 0, 1, (), Stock())
 
 
 def test_an_upload_in_progress_is_gone_on_with() -> None:
@@ -61,9 +62,12 @@ def test_what_it_costs_and_how_long_it_takes() -> None:
     found = of(*[1000] * 4000)
     assert found.request_cost(Prices()) == pytest.approx(0.02)
     assert found.request_cost(Prices(requests=1.0)) == pytest.approx(4.0)
-    assert monthly(3 * 10**12, Prices()) == pytest.approx(69.0)
-    assert monthly(10**12, Prices(storage=4.0)) == pytest.approx(4.0)
+    assert of(8 * MIB, 1).request_cost(Prices(requests=1000.0, parts=1.0)) == pytest.approx(2.003)
     assert found.seconds(1_000_000) == pytest.approx(4.0)
+
+
+def test_what_the_store_will_have() -> None:
+    assert of(0, SMALL - 1, SMALL, 8 * MIB).stock == Stock(4, 8 * MIB + 2 * SMALL - 1, 2, SMALL - 1)
 
 
 def test_bins_stand_without_a_gap_from_the_smallest_to_the_largest() -> None:

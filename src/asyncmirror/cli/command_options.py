@@ -135,8 +135,8 @@ SILENT = frozenset((*BATCH, *FIND, *EXPORT)) - {option for group in OPTIONS.valu
 """Of these commands, the options that `sync` does not know: those have no variable."""
 
 PRICES: tuple[Option, ...] = (
-    Option(("--storage-price",), "plan.storage", read.amount, "USD", "of a TB (10^12 bytes) for a month (default: 23)"),
-    Option(("--request-price",), "plan.requests", read.amount, "USD", "of 1,000 PUT requests (default: 0.005)"),
+    Option(("--storage-price",), "plan.storage", read.amount, "USD", "of a TB (10^12 bytes) for a month (default: Amazon's)"),
+    Option(("--request-price",), "plan.requests", read.amount, "USD", "of 1,000 PUT requests (default: Amazon's)"),
 )
 """Of `plan` and of a dry run. A mirror file may tell them."""
 

@@ -96,7 +96,7 @@ _DOCTOR: Options = {
 }
 
 _PLAN: Options = {
-    "estimate": PLAN,
+    "estimate": (*_named("objects", "storage-class"), *PLAN),
     "connection": _named("connection", "endpoint-url", "profile"),
     "tuning": _named("tuning", "scanners", "part-size", "multipart-threshold", "max-memory", "bwlimit"),
     "selection": OPTIONS["selection"],

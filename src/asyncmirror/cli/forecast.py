@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 from asyncmirror.cli import report, stderr, stdout
 from asyncmirror.cli.fold import PROBLEMS_KEPT
@@ -18,8 +18,10 @@ from asyncmirror.engine.forecast import Forecast, Forecaster
 from asyncmirror.errors import UsageError
 from asyncmirror.events import Settled
 from asyncmirror.model import PROBLEMS, Outcome
-from asyncmirror.plan.estimate import Bin, Prices, monthly
+from asyncmirror.plan.estimate import Bin
+from asyncmirror.plan.prices import AS_OF, REGION, Quote, Stock, monthly, quote
 from asyncmirror.sizes import KIB, format_size
+from asyncmirror.text import show_line
 
 INCOMPLETE = 3
 _INTERVAL = 10.0
@@ -33,20 +35,14 @@ _EIGHTHS = "▏▎▍▌▋▊▉█"
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is asked beside the sync's own options. `bandwidth` in bytes per second; prices as in `plan.estimate.Prices`."""
+    """What is asked beside the sync's own options. `bandwidth` in bytes per second; `quote` is what it is reckoned with."""
 
     bandwidth: int | None = None
-    storage: float = Prices().storage
-    requests: float = Prices().requests
+    quote: Quote = field(default_factory=quote)
 
     def __post_init__(self) -> None:
         if self.bandwidth == 0:
             raise UsageError("--bandwidth must be more than nothing")
-
-    @property
-    def prices(self) -> Prices:
-        """The price table."""
-        return Prices(self.storage, self.requests)
 
 
 def run(gathered: Gathered, source: str, destination: str) -> int:
@@ -57,8 +53,9 @@ def run(gathered: Gathered, source: str, destination: str) -> int:
         JournalError: The journal is in use, or can't be read.
     """
     settings = gathered.settings(source, destination)
-    asked = replace(Ask(), **gathered.sections.get("plan", {}))
-    asked = replace(asked, bandwidth=settings.tuning.bwlimit.mean(asked.bandwidth))
+    given = {**gathered.sections.get("plan", {})}
+    bandwidth = Ask(given.pop("bandwidth", None)).bandwidth
+    asked = Ask(settings.tuning.bwlimit.mean(bandwidth), quote(settings.objects.storage_class, **given))
     output = gathered.output()
     teller = _Teller(output)
     found = Forecaster(settings, teller.progress, teller.settled).run()
@@ -105,7 +102,7 @@ def _entries(found: Forecast) -> Iterator[str]:
 
 
 def _costs(found: Forecast, asked: Ask) -> Iterator[str]:
-    send, prices = found.send, asked.prices
+    send, prices = found.send, asked.quote.prices
     if send.sent != send.size:
         yield f"bytes         {format_size(send.sent)} of {format_size(send.size)}: the rest has been confirmed before"
     yield f"requests      {send.requests:,} that are charged as PUT"
@@ -113,16 +110,36 @@ def _costs(found: Forecast, asked: Ask) -> Iterator[str]:
         enlarged = f", {send.enlarged:,} of them in parts larger than --part-size" if send.enlarged else ""
         parts = f"{send.parts:,} parts of at most {format_size(send.longest_part)}"
         yield f"parts         {send.multipart:,} files in {parts}{enlarged}"
-    costs = f"{_dollars(send.request_cost(prices))} for requests; a month of storage {_dollars(monthly(send.size, prices))}"
+    costs = f"{_dollars(send.request_cost(prices))} for requests; a month of storage {_dollars(monthly(send.stock, prices))}"
     yield f"cost          {costs}, with what is there already {_dollars(monthly(_there(found), prices))}"
+    yield from _reckoned(asked.quote)
     if asked.bandwidth:
         spent = report.duration(send.seconds(asked.bandwidth))
         yield f"time          {spent} at {format_size(asked.bandwidth)}/s, by bandwidth alone"
 
 
-def _there(found: Forecast) -> int:
-    """Bytes that will be in the bucket."""
-    return found.send.size + found.compared_size + found.sizes.get(Outcome.UNCHANGED, 0)
+def _reckoned(asked: Quote) -> Iterator[str]:
+    """With which prices it is reckoned."""
+    prices = asked.prices
+    name = show_line(asked.storage_class)
+    yield f"prices        {name}: ${prices.storage:g} for a TB and month, ${prices.requests:g} for 1,000 PUTs"
+    if asked.listed:
+        whose = "Amazon's" if asked.known else "no price of this class is known: of S3 Standard, Amazon's"
+        yield f"              {whose} in {REGION}, {AS_OF}; yours may differ"
+    charged = []
+    if prices.least:
+        charged.append(f"as {format_size(prices.least)} at least")
+    if prices.beside:
+        charged.append("with 40 KiB beside it")
+    if prices.days:
+        charged.append(f"for {prices.days} days at least")
+    if charged:
+        yield f"              each object is charged {', '.join(charged)}"
+
+
+def _there(found: Forecast) -> Stock:
+    """What will be in the bucket."""
+    return found.send.stock.and_(found.there)
 
 
 def histogram(bins: Sequence[Bin], width: int) -> Iterator[str]:
@@ -153,7 +170,7 @@ def _dollars(amount: float) -> str:
 
 def to_json(found: Forecast, asked: Ask) -> dict[str, object]:
     """The JSON object. Sizes in bytes, costs in US dollars, `seconds` null without a bandwidth."""
-    send, prices = found.send, asked.prices
+    send, prices = found.send, asked.quote.prices
     return {
         "scanned": {"count": found.scanned, "bytes": found.scanned_size},
         "send": {"count": send.files, "bytes": send.size, "left": send.sent},
@@ -172,9 +189,22 @@ def to_json(found: Forecast, asked: Ask) -> dict[str, object]:
             "enlarged": send.enlarged,
         },
         "request_cost": round(send.request_cost(prices), 6),
-        "monthly_cost": {"sent": round(monthly(send.size, prices), 6), "all": round(monthly(_there(found), prices), 6)},
+        "monthly_cost": {"sent": round(monthly(send.stock, prices), 6), "all": round(monthly(_there(found), prices), 6)},
+        "prices": _quoted(asked.quote),
         "seconds": round(send.seconds(asked.bandwidth), 3) if asked.bandwidth else None,
         "histogram": [each._asdict() for each in send.bins],
+    }
+
+
+def _quoted(asked: Quote) -> dict[str, object]:
+    prices = asked.prices
+    return {
+        "storage_class": asked.storage_class,
+        "storage": prices.storage,
+        "requests": prices.requests,
+        "listed": AS_OF if asked.listed else None,
+        "least_size": prices.least,
+        "least_days": prices.days,
     }
 
 

@@ -17,7 +17,7 @@ from asyncmirror.cli import paths, read
 from asyncmirror.cli.options import Option
 from asyncmirror.errors import UsageError
 from asyncmirror.http.address import Address
-from asyncmirror.plan.estimate import Prices
+from asyncmirror.plan.prices import Quote, quote
 from asyncmirror.plan.remap import Remaps
 from asyncmirror.plan.schedule import Schedule
 from asyncmirror.settings import Collection, Connection, Destination, ObjectOptions, Settings, Tuning, Verification
@@ -27,7 +27,7 @@ _LEAST_LOG = 64 * KIB
 _MOST_LOGS = 1000
 _Section = TypeVar("_Section", Connection, ObjectOptions, Tuning, Settings, Verification, Collection, "Output")
 
-_PRICES = Prices()
+_PRICES = quote()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Invocation:
     settings: Settings
     output: Output
     watch: Schedule | None = None  # when it is run again; None: never
-    prices: Prices = _PRICES  # what a dry run reckons with
+    prices: Quote = _PRICES  # what a dry run reckons with
     reread: "Callable[[], Invocation] | None" = None  # reads all of it again, where a mirror file is part of it
     notices: tuple[str, ...] = ()  # what is in the mirror file and can't be heeded
     goes_on: bool = False  # whether more would be run after it, so that a signal at its very end must not be lost

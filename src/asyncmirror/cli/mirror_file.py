@@ -22,6 +22,7 @@ from asyncmirror.formats.mirror_template import TEMPLATE
 from asyncmirror.formats.mirror_toml import MirrorFile, Setting
 from asyncmirror.formats.output import replacing
 from asyncmirror.journal.belongs import Belongs
+from asyncmirror.plan.prices import STANDARD
 from asyncmirror.settings import Connection
 from asyncmirror.store.configured import configured_endpoint
 from asyncmirror.text import show_line
@@ -60,7 +61,8 @@ def meant(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Meant:
         return Meant(gathered, release, None)
     unheeded = _unheeded(gathered, release)
     denied = gathered.sections.get("settings", {}).get("delete") is False
-    gathered = gather(given, variables, tuple(_givens(file, options - unheeded)))
+    heeded = options - unheeded
+    gathered = _with_prices(file, heeded, gather(given, variables, tuple(_givens(file, heeded))), (given, variables))
     asked = dict(gathered.sections.get("settings", {}))
     asked["remaps"] = (*file.remaps, *asked.get("remaps", ()))
     asked["within"] = file.releases
@@ -147,11 +149,11 @@ def _file(gathered: Gathered) -> MirrorFile | None:
     return mirror_toml.read(named or Path(mirror_toml.NAME).absolute())
 
 
-def _givens(file: MirrorFile, options: frozenset[Option]) -> Iterator[Given]:
-    """The file's options, as far as the command has them."""
-    for setting in file.options:
+def _givens(file: MirrorFile, options: frozenset[Option], of_class: str = "") -> Iterator[Given]:
+    """The file's options, as far as the command has them: those of a storage class only for this one, and last, to prevail."""
+    for setting in sorted(file.options, key=lambda setting: setting.table == of_class):
         option = _option(file, setting)
-        if option in options:
+        if option in options and setting.table in (*_TABLES, of_class):
             for text in setting.texts:
                 yield Given(option, text, f"{file.path}: {setting.table}.{setting.name}")
 
@@ -182,8 +184,20 @@ def _told(file: MirrorFile, unheeded: frozenset[Option]) -> Iterator[str]:
             yield f"nothing is deleted, though {file.path} asks for it: that needs a run of the whole mirror"
 
 
+def _with_prices(
+    file: MirrorFile, options: frozenset[Option], gathered: Gathered, stronger: tuple[Sequence[Given], Sequence[Given]]
+) -> Gathered:
+    """With the prices that the file has for the storage class that is asked for, if it has any."""
+    storage_class = gathered.sections.get("objects", {}).get("storage_class") or STANDARD
+    of_class = f"prices.{storage_class}"
+    if not any(setting.table == of_class for setting in file.options):
+        return gathered
+    return gather(*stronger, tuple(_givens(file, options, of_class)))
+
+
 def _option(file: MirrorFile, setting: Setting) -> Option:
-    names = {option.name: option for option in _TABLES[setting.table] if option.name not in _ELSEWHERE}
+    table = setting.table.partition(".")[0]
+    names = {option.name: option for option in _TABLES[table] if option.name not in _ELSEWHERE}
     option = names.get(setting.name)
     if option is None:
         hint = f"what may stand in [{setting.table}]: {', '.join(names)}"

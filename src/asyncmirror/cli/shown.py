@@ -16,7 +16,7 @@ from asyncmirror.cli.screen import Screen
 from asyncmirror.cli.tap import Mirroring, Tap
 from asyncmirror.events import Deletion, Event, Fate, Progress, Settled, Summary
 from asyncmirror.model import Outcome
-from asyncmirror.plan.estimate import Prices
+from asyncmirror.plan.prices import Quote
 from asyncmirror.rates import Pace
 from asyncmirror.text import show_name
 
@@ -70,8 +70,8 @@ class Listing(Tap):
     Below the lines of a dry run stands what they come to, as `asyncmirror plan` says it, reckoned with these prices.
     """
 
-    def __init__(self, prices: Prices) -> None:
-        self._asked = Ask(storage=prices.storage, requests=prices.requests)
+    def __init__(self, prices: Quote) -> None:
+        self._asked = Ask(quote=prices)
         self._mirror: Mirroring | None = None
 
     async def opened(self, mirror: Mirroring) -> None:

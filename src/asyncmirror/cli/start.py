@@ -15,7 +15,7 @@ from asyncmirror.cli import stdout
 from asyncmirror.cli.command_options import MIRROR, SILENT
 from asyncmirror.cli.gather import Gathered, Invocation, from_environment, gather
 from asyncmirror.errors import UsageError
-from asyncmirror.plan.estimate import Prices
+from asyncmirror.plan.prices import quote
 from asyncmirror.settings import Settings
 
 if TYPE_CHECKING:
@@ -65,11 +65,12 @@ def _of_journal(arguments: argparse.Namespace, environ: Mapping[str, str]) -> "t
 def _asked(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Invocation, Gathered]:
     """The settings of a command that mirrors, how it is told, and what was given."""
     gathered, source, destination = _places(arguments, environ)
+    settings = gathered.settings(source, destination)
     asked = Invocation(
-        gathered.settings(source, destination),
+        settings,
         gathered.output(),
         watch=gathered.sections.get("watch", {}).get("schedule"),
-        prices=Prices(**gathered.sections.get("plan", {})),
+        prices=quote(settings.objects.storage_class, **gathered.sections.get("plan", {})),
         reread=(lambda: _asked(arguments, environ)[0]) if arguments.destination is None else None,
         notices=gathered.sections.get("mirror", {}).get("unheeded", ()),
     )

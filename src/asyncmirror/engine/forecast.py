@@ -21,6 +21,7 @@ from asyncmirror.model import Outcome
 from asyncmirror.plan.decide import Action
 from asyncmirror.plan.estimate import Estimate, Estimator
 from asyncmirror.plan.filters import Filters
+from asyncmirror.plan.prices import Stock
 from asyncmirror.plan.remap import Remaps
 from asyncmirror.settings import Settings, Tuning
 from asyncmirror.source import filesystem
@@ -32,7 +33,8 @@ class Forecast(NamedTuple):
     """What was found. `send` is what would be sent; `counts` and `sizes` (bytes) are of entries that would not, by outcome.
 
     `compared` files, of `compared_size` bytes, are read first and sent only if their bytes changed; `secret` of those to send
-    look like secrets by their path. `scanned` are all entries but directories, `scanned_size` their bytes.
+    look like secrets by their path. `scanned` are all entries but directories, `scanned_size` their bytes. `there` is in the
+    bucket already, those that are compared included.
     """
 
     send: Estimate
@@ -43,6 +45,7 @@ class Forecast(NamedTuple):
     secret: int
     scanned: int
     scanned_size: int
+    there: Stock = Stock()
 
 
 class Outlook:
@@ -56,21 +59,26 @@ class Outlook:
         self._counts: Counter[Outcome] = Counter()
         self._sizes: Counter[Outcome] = Counter()
         self._compared = self._compared_size = self._secret = 0
+        self._there = Stock()
 
     def take(self, plan: Plan) -> None:
         """Take in the plan of one listing."""
         if plan.unchanged is not None:
             self._counts[Outcome.UNCHANGED] += len(plan.unchanged.files)
             self._sizes[Outcome.UNCHANGED] += sum(size for _, size in plan.unchanged.files)
+            self._there = self._there.plus(size for _, size in plan.unchanged.files)
         for settled in plan.settled:
             self._counts[settled.outcome] += 1
             self._sizes[settled.outcome] += settled.size
-            if settled.outcome is not Outcome.UNCHANGED:
+            if settled.outcome is Outcome.UNCHANGED:
+                self._there = self._there.plus((settled.size,))
+            else:
                 self._on_settled(settled)
         for work in plan.works:
             if work.action is Action.RECHECK:
                 self._compared += 1
                 self._compared_size += work.size
+                self._there = self._there.plus((work.size,))
                 continue
             self._secret += bool(work.rule)
             uploading = work.record.uploading if work.action is Action.RESUME else None
@@ -89,6 +97,7 @@ class Outlook:
             self._secret,
             self.scanned,
             self.scanned_size,
+            self._there,
         )
 
 

@@ -68,6 +68,10 @@ bucket = "my-bucket"
 # storage-price = 23
 # request-price = 0.005
 
+[prices.DEEP_ARCHIVE]              # the same, of one storage class
+# storage-price = 0.99
+# request-price = 0.05
+
 # What `asyncmirror batch RELEASE` aims at.
 [batch]
 # min-size = "10GB"

@@ -143,6 +143,9 @@ class _Reader:
         found = []
         for key, value in self._table(table, name).items():
             where = f"{name}.{key}"
+            if name == "prices" and isinstance(value, dict):
+                found += [Setting(where, inner, (self._text(each, f"{where}.{inner}"),)) for inner, each in value.items()]
+                continue
             values = value if isinstance(value, list) else [value]
             found.append(Setting(name, key, tuple(self._text(each, where) for each in values)))
         return found

@@ -2,7 +2,8 @@
 
 Owns the arithmetic. A small file is one PutObject; a large one is CreateMultipartUpload, its parts and CompleteMultipartUpload;
 an upload in progress is ListParts, the parts without a receipt and CompleteMultipartUpload. All of these are charged at the
-price of a PUT (AWS, "Amazon S3 pricing"; ending an upload is too). Repeated requests are not foreseen. Pure.
+price of a PUT (AWS, "Amazon S3 pricing"; ending an upload is too): of which one, is `prices`' to know. Repeated requests are
+not foreseen. Pure.
 """
 
 from collections.abc import Sequence
@@ -11,20 +12,12 @@ from typing import NamedTuple
 from asyncmirror.errors import RefusedError
 from asyncmirror.model import Upload
 from asyncmirror.plan.parts import part_size
+from asyncmirror.plan.prices import SMALL, Prices, Stock, once
 from asyncmirror.settings import Tuning
 from asyncmirror.sizes import KIB
 
-TB = 10**12
-_THOUSAND = 1000
 _FIRST = KIB.bit_length()
 """Files of fewer bytes than a KiB share the first bin."""
-
-
-class Prices(NamedTuple):
-    """In US dollars: `storage` of a TB (10^12 bytes) for a month, `requests` of 1,000 PUTs."""
-
-    storage: float = 23.0
-    requests: float = 0.005
 
 
 class Bin(NamedTuple):
@@ -39,7 +32,8 @@ class Estimate(NamedTuple):
     """The sum. Sizes in bytes; `multipart` counts files that go up in `parts` parts, none longer than `longest_part`.
 
     `size` is what the objects will have, `sent` what is still to be sent of it; `enlarged` files need longer parts than were
-    asked for, because S3 allows 10,000; `refused` files can't be sent at all and are in no other number.
+    asked for, because S3 allows 10,000; `refused` files can't be sent at all and are in no other number. `stock` is what the
+    store will charge for.
     """
 
     files: int
@@ -52,19 +46,15 @@ class Estimate(NamedTuple):
     enlarged: int
     refused: int
     bins: Sequence[Bin]
+    stock: Stock = Stock()
 
     def request_cost(self, prices: Prices) -> float:
         """US dollars for all requests, once."""
-        return self.requests / _THOUSAND * prices.requests
+        return once(self.files, self.requests, prices)
 
     def seconds(self, bandwidth: int) -> float:
         """How long it takes at so many bytes per second, by bandwidth alone."""
         return self.sent / bandwidth
-
-
-def monthly(size: int, prices: Prices) -> float:
-    """US dollars that so many bytes cost in a month."""
-    return size / TB * prices.storage
 
 
 class Estimator:
@@ -73,6 +63,7 @@ class Estimator:
     def __init__(self, tuning: Tuning) -> None:
         self._tuning = tuning
         self._total = Estimate(0, 0, 0, 0, 0, 0, 0, 0, 0, ())
+        self._small = self._small_size = 0
         self._bins: dict[int, tuple[int, int]] = {}
 
     def add(self, size: int, upload: Upload | None = None) -> None:
@@ -100,6 +91,9 @@ class Estimator:
                 longest_part=max(total.longest_part, length),
                 enlarged=total.enlarged + (length > tuning.part_size),
             )
+        if size < SMALL:
+            self._small += 1
+            self._small_size += size
         place = _place(size)
         files, bytes_ = self._bins.get(place, (0, 0))
         self._bins[place] = (files + 1, bytes_ + size)
@@ -109,7 +103,9 @@ class Estimator:
         if not self._bins:
             return self._total
         places = range(min(self._bins), max(self._bins) + 1)
-        return self._total._replace(bins=tuple(Bin(_least(place), *self._bins.get(place, (0, 0))) for place in places))
+        stock = Stock(self._total.files, self._total.size, self._small, self._small_size)
+        bins = tuple(Bin(_least(place), *self._bins.get(place, (0, 0))) for place in places)
+        return self._total._replace(bins=bins, stock=stock)
 
 
 def _place(size: int) -> int:
