@@ -167,7 +167,8 @@ async def test_errors_come_back_as_what_they_are(tmp_path: Path) -> None:
         usage = await failed("usage")
         assert isinstance(usage, UsageError)
         assert str(usage) == "--x is 5 (less)"
-        assert str(await failed("store")) == "PutObject: key: no"
+        store = await failed("store")
+        assert (str(store), store.exit_code) == ("PutObject: key: no", 4)
         assert str(await failed("bug")) == "internal error: ZeroDivisionError: "
 
 

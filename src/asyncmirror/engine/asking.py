@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping
 from contextlib import closing
 from pathlib import Path
 
-from asyncmirror.errors import AsyncmirrorError, JournalError, UsageError
+from asyncmirror.errors import AsyncmirrorError, JournalError, ProcessError, UsageError
 from asyncmirror.journal.lock import Holder
 
 PATIENCE = 30.0
@@ -35,7 +35,7 @@ def ask(running: Holder, journal: Path, request: Mapping[str, object], patience:
     Raises:
         JournalError: The process does not answer.
         UsageError: It can't do that.
-        AsyncmirrorError: It could not do it; or it was another error of its.
+        ProcessError: It could not do it; or it was another error of its.
     """
     with closing(follow(running, journal, request, patience)) as answers:
         for answer in answers:
@@ -76,7 +76,7 @@ def _answer(line: bytes) -> object:
     if not (isinstance(found, dict) and "error" in found):
         return found
     told = {key: str(found.get(key, "")) for key in ("op", "path", "hint")}
-    kind = UsageError if found.get("exit_code") == _USAGE else AsyncmirrorError
+    kind = UsageError if found.get("exit_code") == _USAGE else ProcessError
     raise kind(str(found["error"]), **told)
 
 
