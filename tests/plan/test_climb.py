@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncmirror.plan.climb import BUSY, DOUBLE, LONGEST_DOWN, START, Climb
-from asyncmirror.plan.trial import Reading
+from asyncmirror.plan.trial import Rate, Reading
 
 TICK = 0.05
 MOST = 256
@@ -150,6 +150,11 @@ def test_without_cpu_to_spare_no_more_is_tried() -> None:
     assert idle.limit == DOUBLE * START
     busy, _ = looked(Climb.begin(MOST), 0.35, busy=BUSY + 0.01)
     assert busy.limit == START
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.0, 5.0), (5.0, 0.0), (5.0, -1.0), (-1.0, 5.0)])
+def test_where_bytes_tell_nothing_requests_do(before: float, after: float) -> None:
+    assert Rate(20, after, 0).gain(Rate(10, before, 0)) == pytest.approx(math.log(2))
 
 
 def test_slots_that_stand_empty_tell_nothing() -> None:

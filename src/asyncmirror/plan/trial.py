@@ -55,7 +55,7 @@ class Rate(NamedTuple):
     def gain(self, before: "Rate") -> float:
         """How much more it is than before, as a logarithm that requests and bytes agree on."""
         requests = math.log(self.requests / before.requests)
-        if not (before.sent and self.sent):
+        if min(before.sent, self.sent) <= 0:  # no bodies; or a limit had what was counted as sent wait after all
             return requests
         sent = math.log(self.sent / before.sent)
         if requests * sent <= 0:
