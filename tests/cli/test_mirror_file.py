@@ -231,6 +231,15 @@ def test_the_journal_is_the_same_whichever_root_is_there_or_stands_first(mirror:
     assert ran[3].journal == mirror / "j.sqlite"
 
 
+@pytest.mark.parametrize("command", ["verify", "gc"])
+def test_a_name_that_no_mirror_file_explains_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = "s3://BUCKET[/PREFIX] must be given, not 'dr1': there is no asyncmirror.toml here (asyncmirror init writes one)"
+    assert refused([command, "dr1"], capsys) == f"asyncmirror: {told}\n"
+
+
 @pytest.mark.usefixtures("ran")
 @pytest.mark.parametrize(
     ("argv", "tables", "says"),
@@ -245,6 +254,10 @@ def test_the_journal_is_the_same_whichever_root_is_there_or_stands_first(mirror:
         (["sync"], "[limits]\nconcurrency = 0", "asyncmirror.toml: limits.concurrency is 0; it must be from 1"),
         (["sync", "--remap", "edr/target=x"], "", "what is in 'edr/target' is remapped to 'target' and to 'x'"),
         (["verify"], "[batch]\nsize = 1", "batch.size is not known"),
+        (["verify", "dr2"], "", "'dr2' is no release of the mirror: it names edr, dr1"),
+        (["gc", "dr2"], "", "'dr2' is no release of the mirror: it names edr, dr1"),
+        (["verify", "dr1"], "", "'dr1' is a release, and verify looks at the whole mirror (leave it out)"),
+        (["verify", "http://box"], "", "the destination 'http://box' is no S3 URL"),
         (
             ["sync"],
             "[deletion]\nforce = true",

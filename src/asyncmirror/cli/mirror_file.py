@@ -77,6 +77,19 @@ def meant(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Meant:
     return Meant(gathered, os.fspath(_root(file, gathered)), str(file.destination))
 
 
+def knows(arguments: argparse.Namespace, environ: Mapping[str, str], release: str) -> bool:
+    """Whether there is a mirror file, which has this release then.
+
+    Raises:
+        UsageError: It has others, or can't be meant so.
+    """
+    given, _, variables = _given(arguments, environ)
+    file = _file(gather(given, variables))
+    if file is not None:
+        _check_release(file, release)
+    return file is not None
+
+
 def tree(arguments: argparse.Namespace, environ: Mapping[str, str], name: str) -> tuple[Gathered, str]:
     """What `find` and `batch` mean by the name of a release: its directory, and what the mirror file says of sizes and rules.
 

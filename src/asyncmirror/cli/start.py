@@ -197,6 +197,13 @@ def _top(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _located(arguments: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Gathered, str | None, str]:
     """What was given, with source and destination, of a command that can do without the source."""
+    named = arguments.destination
+    if named is not None and arguments.source is None and ":" not in named:  # no URL at all: meant as it is with sync
+        from asyncmirror.cli import mirror_file  # noqa: PLC0415  lazily: see above
+
+        if not mirror_file.knows(arguments, environ, named):
+            raise UsageError(f"s3://BUCKET[/PREFIX] must be given, not {named!r}: {_NO_FILE}", hint=_INIT)
+        raise UsageError(f"{named!r} is a release, and {arguments.command} looks at the whole mirror", hint="leave it out")
     gathered, source, destination = _meant(arguments, environ)
     if destination is None:
         raise UsageError(f"s3://BUCKET[/PREFIX] must be given: {_NO_FILE}", hint=_INIT)
