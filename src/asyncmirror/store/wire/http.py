@@ -1,8 +1,9 @@
 """One HTTP/1.1 connection that carries one request at a time, each with its whole body.
 
-Owns the exchange: writing head and body with back-pressure, reading the answer with limits, deadlines, and the rule when a
-connection may serve again. Knows no S3, no pool and no retry. An answer counts only when it is complete and well formed and
-came after the whole body had left; after anything else the connection is closed, so that no answer can reach another request.
+Owns the exchange: what leaves and what comes, the deadline, and the rule when a connection may serve again. How a large body
+leaves is `outflow`'s, how one comes `inflow`'s. Knows no S3, no pool and no retry. An answer counts only when it is complete
+and well formed and came after the whole body had left; after anything else the connection is closed, so that no answer can
+reach another request.
 """
 
 import asyncio
@@ -15,12 +16,11 @@ from asyncmirror.store.meter import Meter
 from asyncmirror.store.wire.answer import Answer, AnswerReader
 from asyncmirror.store.wire.burst import Burst
 from asyncmirror.store.wire.inflow import Inflow
+from asyncmirror.store.wire.outflow import SLICE, Outflow
 from asyncmirror.store.wire.tls import TlsLayer, to_error
 
-_SLICE = 1 << 18  # bytes given to the transport at once; a record of TLS holds 16 KiB, a socket's buffer some 100 KiB
 _HIGH_WATER = 1 << 20  # bytes the transport may hold before it asks to wait; they are views of the body
 _HIGH_WATER_TLS = 1 << 18  # the same, where they are copies, and memory that nobody has counted
-_MIN_RATE = 1 << 20  # bytes per second: a body may take this long on top of the timeout
 
 
 class StaleConnectionError(ConnectionFaultError):
@@ -43,20 +43,17 @@ class Connection(asyncio.Protocol):
         "_burst",
         "_deadline",
         "_future",
-        "_head",
         "_inflow",
-        "_last_chance",
         "_loop",
-        "_paused",
-        "_queued_at",
+        "_outflow",
         "_reader",
-        "_rest",
         "_server_name",
         "_timeout",
         "_timer",
         "_transport",
         "_waits",
         "closed",
+        "full",
         "idle_since",
         "lost",
         "ready",
@@ -73,8 +70,6 @@ class Connection(asyncio.Protocol):
         bandwidth: Meter | None = None,
     ) -> None:
         self._bandwidth = bandwidth or Meter()
-        self._head = b""
-        self._queued_at = 0.0
         self._loop = loop
         self._burst = burst
         self._waits = False
@@ -83,11 +78,11 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._future: asyncio.Future[Answer] | None = None
         self._inflow: Inflow | None = None
-        self._rest: memoryview | None = None
+        self._outflow: Outflow | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._paused = False
         self.tls = tls
         self.closed = False
+        self.full = False
         self.served = 0
         self.idle_since = 0.0
         self.ready: asyncio.Future[None] = loop.create_future()
@@ -115,23 +110,17 @@ class Connection(asyncio.Protocol):
         self._reader.next(streams=streams)
         self._timeout = timeout
         size = len(body)
-        if size <= _SLICE and (not self._bandwidth.limited or not size or self._bandwidth.take(size)):
-            self._rest = None
+        if size <= SLICE and (not self._bandwidth.limited or not size or self._bandwidth.take(size)):
             data = b"".join((head, body))
             if self._burst is None:
-                self._write(data)
+                self.take(data)
             else:
                 self._waits = True
                 self._burst.add(self, data)
             self._arm(self._loop.time() + timeout)
         else:
-            self._rest = memoryview(body)
-            self._last_chance = self._loop.time() + timeout + size / _MIN_RATE
-            if self._bandwidth.limited:
-                self._head = head  # it leaves with the first piece: a server waits so long for what follows and no longer
-            else:
-                self._write(head)
-            self._pump()
+            self._outflow = Outflow(self, self._bandwidth, self._loop.time, head, body, timeout)
+            self._outflow.go_on()
         future = self._future = self._loop.create_future()
         return future
 
@@ -139,7 +128,7 @@ class Connection(asyncio.Protocol):
         """Send what waited in a burst, unless the connection was closed meanwhile."""
         if self._waits:
             self._waits = False
-            self._write(data)
+            self.take(data)
 
     def close(self) -> None:
         """Close in good order, between requests."""
@@ -157,9 +146,9 @@ class Connection(asyncio.Protocol):
 
     def _end(self) -> None:
         self.closed = True
-        if self._queued_at:
-            self._bandwidth.given_up += self.left
-        self._rest = None
+        if self._outflow is not None:
+            self._outflow.give_up()
+            self._outflow = None
         self._waits = False
         self._future = None
         if self._inflow is not None and not self._inflow.ended:
@@ -171,54 +160,37 @@ class Connection(asyncio.Protocol):
 
     # Writing
 
-    def _write(self, data: bytes | memoryview) -> None:
+    def take(self, data: bytes | memoryview) -> None:
+        """Let it leave. See `outflow.Sink`."""
         transport = cast("asyncio.Transport", self._transport)
         transport.write(data if self.tls is None else self.tls.encrypt(data))
 
-    def _pump(self, granted: int = 0) -> None:
-        """Give the transport as much as it takes and as may leave; `granted` bytes of it may by now."""
-        if self._rest is None or self._queued_at:
-            return
-        while self._rest is not None and not self._paused:
-            size = granted or _SLICE
-            if self._bandwidth.limited and not granted:
-                size = min(len(self._rest), self._bandwidth.slice)
-                if not self._bandwidth.take(size):
-                    self._queued_at = self._loop.time()
-                    self._bandwidth.wait(self)
-                    break
-            piece, self._rest = self._rest[:size], self._rest[size:] or None
-            if self._head:
-                self._write(b"".join((self._head, piece)))
-                self._head = b""
-            else:
-                self._write(piece)
-            granted = 0
-        deadline = self._loop.time() + self._timeout
-        self._arm(deadline if self._rest is None or self._queued_at else min(deadline, self._last_chance))
-
-    @property
-    def left(self) -> int:
-        """Bytes of the body that have not left; 0 where it was given up. See `meter.Waiter`."""
-        return 0 if self._rest is None else len(self._rest)
-
-    def granted(self, amount: int) -> None:
-        """So many bytes may leave. See `meter.Waiter`."""
-        self._last_chance += self._loop.time() - self._queued_at
-        self._queued_at = 0.0
-        self._pump(amount)
+    def moved(self) -> None:
+        """Some of a body has left, or waits for the bandwidth. See `outflow.Sink`."""
+        outflow, deadline = self._outflow, self._loop.time() + self._timeout
+        if outflow is None or not outflow.left:
+            self._outflow = None
+        elif not outflow.waits:
+            deadline = min(deadline, outflow.last_chance)
+        self._arm(deadline)
 
     def _unsent(self) -> bool:
-        return self._rest is not None or self._waits or cast("asyncio.Transport", self._transport).get_write_buffer_size() > 0
+        held = cast("asyncio.Transport", self._transport).get_write_buffer_size()
+        return self._outflow is not None or self._waits or held > 0
+
+    def _only_waits(self) -> bool:
+        held = cast("asyncio.Transport", self._transport).get_write_buffer_size()
+        return self._outflow is not None and self._outflow.waits and not held
 
     def pause_writing(self) -> None:
         """The transport holds enough: wait."""
-        self._paused = True
+        self.full = True
 
     def resume_writing(self) -> None:
         """The transport has room again."""
-        self._paused = False
-        self._pump()
+        self.full = False
+        if self._outflow is not None:
+            self._outflow.go_on()
 
     def _arm(self, deadline: float) -> None:
         # One timer per connection, moved only when it fires: a timer per request would cost more than the request's head.
@@ -240,7 +212,7 @@ class Connection(asyncio.Protocol):
                 self._fail(ConnectionFaultError(f"next to nothing of the body came within {self._timeout:g} s"))
             else:
                 self._arm(self._loop.time() + self._timeout)
-        elif self._queued_at and not cast("asyncio.Transport", self._transport).get_write_buffer_size():
+        elif self._only_waits():
             self._arm(self._loop.time() + self._timeout)  # all that was allowed to leave has left
         elif self._unsent():
             self._fail(ConnectionFaultError("the body could not be sent in time"))
