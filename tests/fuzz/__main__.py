@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.alarm import HungError
 from tests.fuzz.every import TARGETS
 
-_BATCH = 10
+_BATCH = 20
 """How many times the inputs of the test suite stand in one batch."""
 _LARGEST = 1 << 20
 """KiB that the whole process may grow to."""

@@ -277,7 +277,7 @@ def _sdk(work: Path) -> Iterator[Callable[[tuple[int, bytes]], None]]:
 
 
 TARGETS: tuple[Target[Any], ...] = (
-    Target("cut", in_pieces(_STREAMS), constant(_cut), 200),
+    Target("cut", in_pieces(_STREAMS), constant(_cut), 100),
     Target("wire", in_pieces(_STREAMS), _wire, 60),
     Target(
         "sdk",
@@ -285,6 +285,6 @@ TARGETS: tuple[Target[Any], ...] = (
             st.integers(0, len(_OPERATIONS) - 1), whole(_SDK_BODIES) | mutated(whole(_SDK_BODIES), 2) | answers(_SDK_BODIES)
         ),
         _sdk,
-        150,
+        75,
     ),
 )

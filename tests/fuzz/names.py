@@ -162,4 +162,4 @@ def _names(work: Path) -> Iterator[Callable[[list[bytes]], None]]:
             run(stack.aclose())
 
 
-TARGETS: tuple[Target[Any], ...] = (Target("names", st.lists(_PATHS, min_size=1, max_size=12), _names, 20),)
+TARGETS: tuple[Target[Any], ...] = (Target("names", st.lists(_PATHS, min_size=1, max_size=12), _names, 10),)

@@ -11,7 +11,7 @@ from asyncmirror.cli import status as shown
 from asyncmirror.cli.gather import Given, gather
 from asyncmirror.cli.json_lines import dump
 from asyncmirror.cli.options import OPTIONS
-from asyncmirror.engine.frames import Commit, Done, Drain, Frames, Message, Note, Outcomes, Result
+from asyncmirror.engine.frames import Commit, Done, Drain, Frames, Message, Note, Outcomes, Result, Sent
 from asyncmirror.engine.history import Run
 from asyncmirror.engine.status import Live, Status, Trouble, Upload, from_plain, to_plain
 from asyncmirror.errors import UsageError
@@ -207,7 +207,7 @@ _MESSAGES: st.SearchStrategy[Message] = st.one_of(
     st.just(Drain()),
     st.builds(Note, st.text(max_size=300)),
     st.builds(Commit, st.integers(), st.builds(Forgive, st.integers(), st.binary(max_size=300))),
-    st.builds(Done, st.integers(), st.none(), st.integers(), st.integers()),
+    st.builds(Done, st.integers(), st.none(), st.builds(Sent, st.integers(), st.integers(), st.integers())),
     st.builds(
         Outcomes,
         st.lists(
@@ -267,17 +267,17 @@ def _options(given: list[tuple[int, str]]) -> None:
 
 
 TARGETS: tuple[Target[Any], ...] = (
-    Target("document", DOCUMENTS, constant(_document), 300),
-    Target("pattern", st.tuples(_GLOBS | _STARS | _ANY_PATTERN, _PATHS), constant(_pattern), 400, seconds=20),
-    Target("plan", mutated(_PLANS.map(_dump), 1), constant(_plan), 300),
+    Target("document", DOCUMENTS, constant(_document), 150),
+    Target("pattern", st.tuples(_GLOBS | _STARS | _ANY_PATTERN, _PATHS), constant(_pattern), 200, seconds=20),
+    Target("plan", mutated(_PLANS.map(_dump), 1), constant(_plan), 150),
     Target(
         "status",
         replaced(json.dumps(to_plain(STATUS)))
         | mutated(st.just(json.dumps(to_plain(STATUS)).encode()))
         | st.binary(max_size=20),
         constant(_status),
-        300,
+        150,
     ),
     Target("frames", st.tuples(st.lists(_MESSAGES, max_size=5), st.lists(st.floats(0, 1), max_size=9)), constant(_frames), 100),
-    Target("options", st.lists(st.tuples(st.integers(0, len(_ALL) - 1), _OPTION_TEXTS), max_size=4), constant(_options), 400),
+    Target("options", st.lists(st.tuples(st.integers(0, len(_ALL) - 1), _OPTION_TEXTS), max_size=4), constant(_options), 200),
 )
