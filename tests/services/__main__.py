@@ -9,13 +9,16 @@ from pathlib import Path
 
 from tests.acceptance.servers import serve
 from tests.release.account import Account
-from tests.services import cluster, slurm
+from tests.services import cluster, manager, slurm, systemd
 
 
 def main(arguments: Sequence[str]) -> int:
     """Show one of them; gives the exit code: 0 only if all was as it must be, 2 where it can't be shown."""
     (what,) = arguments
-    programs, buckets, show = {"slurm": (cluster.PROGRAMS, slurm.BUCKETS, slurm.show)}[what]
+    programs, buckets, show = {
+        "slurm": (cluster.PROGRAMS, slurm.BUCKETS, slurm.show),
+        "systemd": (manager.PROGRAMS, systemd.BUCKETS, systemd.show),
+    }[what]
     if missing := [program for program in programs if shutil.which(program) is None]:
         sys.stderr.write(f"{what}-show: missing: {', '.join(missing)}\n")
         return 2
