@@ -64,7 +64,10 @@ def test_a_port_that_is_taken_ends_it_with_one_line(runner: Runner, site: Site, 
         taken = f"127.0.0.1:{other.getsockname()[1]}"
         run = runner.run(*sync(tree, site, tmp_path / "j.db", "--http", taken))
     assert run.code == 2
-    assert run.error == f"asyncmirror: --http {taken}: Address already in use (choose another port)\n"
+    assert (
+        run.error
+        == f"asyncmirror: --http {taken}: Address already in use (is this mirror run already? else choose another port)\n"
+    )
     assert not (tmp_path / "j.db").exists()
 
 

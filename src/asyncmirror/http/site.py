@@ -290,6 +290,8 @@ def _listen(address: Address, token: str | None) -> socket.socket:
         listening.listen(128)
     except OSError as error:
         listening.close()
-        raise UsageError(f"--http {address}: {error.strerror or error}", hint="choose another port") from None
+        raise UsageError(
+            f"--http {address}: {error.strerror or error}", hint="is this mirror run already? else choose another port"
+        ) from None
     listening.setblocking(False)  # noqa: FBT003  its only argument, by position only
     return listening
