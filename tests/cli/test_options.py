@@ -105,7 +105,7 @@ EXAMPLES: Mapping[str, Example] = {
 
 @pytest.fixture
 def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "rules").write_bytes(b"# a comment\n*.bak\r\n\n x\n")
+    (tmp_path / "rules").write_bytes(b"\xef\xbb\xbf# a comment\n*.bak\r\n\n x\n")
     monkeypatch.chdir(tmp_path)
 
 

@@ -51,6 +51,11 @@ def test_the_files_of_an_old_run_are_taken_up(path: Path) -> None:
     assert list(found.pending()) == [Batch((b"/p/edr/b",)), Batch((b"/p/edr/c",))]
 
 
+def test_slashes_that_say_nothing_and_the_mark_of_an_editor_are_passed_over(path: Path) -> None:
+    path.write_text(json.dumps({"queued": ["/p//edr/a", "//p/edr///b/", "/p/edr/a", "//"]}), "utf-8-sig")
+    assert batch_json.read(path).queued == (b"/p/edr/a", b"/p/edr/b", b"/")
+
+
 def test_the_plain_form_is_what_the_old_tools_write() -> None:
     old = {"completed": ["/é"], "queued": ["/a", "/b", "/\udcff"], "failed": []}
     batches = [Batch((b"/a", b"/b"), 5, 2), Batch((b"/\xff",), 1, 1)]

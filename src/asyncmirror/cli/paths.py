@@ -58,7 +58,7 @@ def exclude(text: str) -> tuple[Rule, ...]:
 def exclude_from(text: str) -> tuple[Rule, ...]:
     """The patterns of a file, one per line; empty lines and those that begin with ``#`` are passed over."""
     try:
-        lines = path(text).read_bytes().decode("utf-8", "surrogateescape").split("\n")
+        lines = path(text).read_bytes().decode("utf-8-sig", "surrogateescape").split("\n")
     except OSError as error:
         raise UsageError(f"{text!r} can't be read: {error.strerror}") from None
     patterns = (line.removesuffix("\r") for line in lines)

@@ -106,7 +106,7 @@ def read(path: Path) -> BatchFile:
         UsageError: It can't be read or is no such file; the error names the key and the place in its list.
     """
     try:
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
     except OSError as error:
         raise UsageError(f"it can't be read: {error.strerror or error}", path=os.fspath(path)) from None
     return _Reader(os.fspath(path)).file(text)
@@ -157,7 +157,7 @@ class _Reader:
         components = path.split(b"/")
         if not path.startswith(b"/") or b"." in components or b".." in components:
             self._refuse(f"{where} is {value!r}, which is no absolute path without . and ..")
-        return path.rstrip(b"/") or b"/"
+        return b"/" + b"/".join(filter(None, components))  # a root with a slash at its end leaves two in all paths
 
     def _list(self, value: object, where: str) -> list[object]:
         if not isinstance(value, list):

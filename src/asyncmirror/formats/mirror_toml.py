@@ -52,7 +52,7 @@ def read(path: Path) -> MirrorFile:
         UsageError: It can't be read or is no such file.
     """
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise UsageError(f"it can't be read: {error.strerror or error}", path=os.fspath(path)) from None
     except UnicodeDecodeError as error:
