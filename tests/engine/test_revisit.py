@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from asyncmirror.engine.revisit import Revisit, Unsettled
-from asyncmirror.errors import AccessDeniedError, RejectedError
+from asyncmirror.errors import AccessDeniedError, RejectedError, UsageError
 from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.changes import Fail
 from asyncmirror.journal.reader import account, reading
@@ -35,6 +35,13 @@ def refuse(sent: Sent) -> None:
         raise RejectedError("no", op=sent.op)
     if sent.key.endswith("/denied"):
         raise AccessDeniedError("no", op=sent.op)
+
+
+async def test_where_nothing_was_mirrored_nothing_has_failed_that_anybody_knows(house: House) -> None:
+    with pytest.raises(UsageError, match="there is no journal at"):
+        await house.run(retry(house))
+    assert house.settings.journal is not None
+    assert not house.settings.journal.exists()
 
 
 async def test_what_failed_is_tried_again_and_nothing_else_is_looked_at(house: House) -> None:

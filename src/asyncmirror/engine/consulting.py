@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from asyncmirror.engine.asking import ask
-from asyncmirror.errors import JournalError, UsageError
+from asyncmirror.errors import JournalError
+from asyncmirror.journal.belongs import need
 from asyncmirror.journal.lock import Holder, Lock, holder
-from asyncmirror.journal.schema import check_header, connect, translate, translate_damage
+from asyncmirror.journal.schema import connect, translate, translate_damage
 
 T = TypeVar("T")
 
@@ -40,9 +41,7 @@ def consult(
     running = holder(journal)
     if running is not None:
         return _ask(running, journal, request, understand)
-    if not check_header(journal):
-        where = os.fspath(journal)
-        raise UsageError(f"there is no journal at {where!r}", hint="nothing was mirrored yet, or --journal names another place")
+    need(journal)
     lock = Lock(journal)
     try:
         with contextlib.closing(connect(journal)) as connection:

@@ -34,7 +34,7 @@ from asyncmirror.engine.watch import unless, watch
 from asyncmirror.errors import AsyncmirrorError, CredentialsError, UntrustedError
 from asyncmirror.events import Event, Notice, Progress, Started, Waiting
 from asyncmirror.journal import queries
-from asyncmirror.journal.belongs import Belongs
+from asyncmirror.journal.belongs import Belongs, need
 from asyncmirror.journal.changes import Remember
 from asyncmirror.journal.writer import Journal
 from asyncmirror.plan.filters import Filters
@@ -149,6 +149,8 @@ class Mirror:
             await self._probing.check_conditions()
 
     def _open_journal(self, path: Path, of: Belongs) -> Journal:
+        if self._settings.only_failed:
+            need(path)  # a new one would say that nothing had failed
         return Journal(path, of, read_only=self._settings.dry_run)
 
     async def _choose(self) -> Filters:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asyncmirror.errors import UsageError
-from asyncmirror.journal.schema import translate_damage
+from asyncmirror.journal.schema import check_header, translate_damage
 
 
 class Belongs(NamedTuple):
@@ -19,6 +19,18 @@ class Belongs(NamedTuple):
     source: str
     destination: str
     endpoint: str
+
+
+def need(path: Path) -> None:
+    """See that there is a journal, for whoever must not make one.
+
+    Raises:
+        UsageError: There is none.
+        JournalError: What is there is no journal, or a newer one.
+    """
+    if not check_header(path):
+        hint = "nothing was mirrored yet, or --journal names another place"
+        raise UsageError(f"there is no journal at {os.fspath(path)!r}", hint=hint)
 
 
 def refuse_other(on_record: Mapping[str, str], belongs: Belongs, path: Path) -> None:

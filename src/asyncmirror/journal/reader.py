@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from asyncmirror.errors import UsageError
 from asyncmirror.journal import queries
-from asyncmirror.journal.belongs import Belongs, refuse_other
+from asyncmirror.journal.belongs import Belongs, need, refuse_other
 from asyncmirror.journal.lock import Lock
-from asyncmirror.journal.schema import check_header, connect, translate
+from asyncmirror.journal.schema import connect, translate
 from asyncmirror.model import Outcome
 
 
@@ -43,8 +43,7 @@ def reading(path: Path, of: Belongs | None) -> Iterator[sqlite3.Connection]:
         UsageError: There is none, no run has used it yet, or it is another destination's.
         JournalError: It is in use, damaged, or newer.
     """
-    if not check_header(path):
-        raise UsageError(f"there is no journal at {str(path)!r}", hint="nothing was mirrored yet, or --journal names another")
+    need(path)
     lock = Lock(path)
     try:
         with contextlib.closing(connect(path)) as connection:
