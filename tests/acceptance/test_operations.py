@@ -33,14 +33,16 @@ def test_a_service_from_start_to_stop(tree: Path, home: Path) -> None:
         environment = {"NOTIFY_SOCKET": str(home / "notify"), "WATCHDOG_USEC": "200000"}
         log = home / "log"
         (home / "tell").write_text(f"env > {home}/env; cat > {home}/told", encoding="utf-8")
-        service = f'[service]\nlog-file = "{log}"\nnotify = ["sh {home}/tell"]\n[limits]\nconcurrency = 2\n'
-        (home / "asyncmirror.toml").write_text(f'root = "{tree}"\nbucket = "box"\n{service}', encoding="utf-8")
+        service = f'[service]\nwatch = "1h"\nlog-file = "{log}"\nnotify = ["sh {home}/tell"]\n[limits]\nconcurrency = 2\n'
+        mirror = f'root = "{tree}"\nbucket = "box"\n{service}'
+        (home / "asyncmirror.toml").write_text(mirror, encoding="utf-8")
         with runner.start("sync", "--quiet", environment=environment) as running:
             starting = heard(ear, "READY=1")
             assert starting[0] == "STATUS=opening the journal, asking the store"
             assert starting[1].startswith("EXTEND_TIMEOUT_USEC=")
             assert heard(ear, "WATCHDOG=1")
             assert server.wait(lambda requests: any(request.body for request in requests))
+            (home / "asyncmirror.toml").write_text(mirror.replace("1h", "2h"), encoding="utf-8")
             running.process.send_signal(signal.SIGHUP)
             assert heard(ear, "RELOADING=1\nMONOTONIC_USEC=")
             assert heard(ear, "READY=1")
@@ -50,7 +52,9 @@ def test_a_service_from_start_to_stop(tree: Path, home: Path) -> None:
             assert running.process.wait(PATIENCE) == 143
         assert running.said() == "", "it was asked to be quiet"
     lines = [json.loads(line) for line in log.read_bytes().splitlines()]
-    assert [line["event"] for line in lines if line["event"] != "problem"] == ["started", "notice", "signal", "summary"]
+    told = [line["event"] for line in lines if line["event"] != "problem"]
+    assert told == ["started", "steered", "notice", "signal", "summary"]
+    assert lines[1]["message"] == "watch: 1h → 2h, by SIGHUP"
     assert lines[-1]["exit_code"] == 143
     alert = json.loads((home / "told").read_bytes())
     assert (alert["kind"], alert["exit_code"], alert["destination"]) == ("ended", 143, "s3://box")

@@ -194,7 +194,7 @@ def test_what_is_read_again_is_what_the_command_asks_for(mirror: Path, begun: li
         assert knobs.fixed(begun[-1], begun[-1].reread()) == ()
     write(mirror, SERVICE.replace("15m", "16m").replace("1%", "2%").replace("127.0.0.1:0", "off"))
     assert begun[0].reread is not None
-    assert sorted(knobs.fixed(begun[0], begun[0].reread())) == ["http", "max-delete", "watch"]
+    assert sorted(knobs.fixed(begun[0], begun[0].reread())) == ["http", "max-delete"]
 
 
 def test_where_a_destination_is_given_the_file_is_not_looked_at(

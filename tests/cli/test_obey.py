@@ -18,6 +18,7 @@ from asyncmirror.engine.mirror import Mirror
 from asyncmirror.errors import UsageError
 from asyncmirror.events import Event, Notice, Steered
 from asyncmirror.journal.lock import holder
+from asyncmirror.plan.schedule import Every, Schedule
 from asyncmirror.settings import Settings
 from asyncmirror.sizes import MIB
 from tests.engine.house import House
@@ -31,6 +32,7 @@ class Around:
         self.ending = "no"
         self.told: list[Event] = []
         self.reloads: list[bool] = []
+        self.schedule: Schedule | None = None
         self.after = asyncio.Event()
 
     def end(self, *, at_once: bool) -> None:
@@ -42,6 +44,9 @@ class Around:
 
     async def _later(self) -> None:
         self.after.set()
+
+    def reschedule(self, schedule: Schedule) -> None:
+        self.schedule = schedule
 
     def reloading(self, *, done: bool) -> None:
         self.reloads.append(done)
@@ -74,7 +79,7 @@ class Obeyed:
 @asynccontextmanager
 async def obeyed(tmp_path: Path, reread: Callable[[], Invocation] | None = None) -> AsyncIterator[Obeyed]:
     house, around = House(tmp_path), Around()
-    asked = Invocation(house.settings, Output(), reread=reread)
+    asked = Invocation(house.settings, Output(), watch=Every(900), reread=reread)
     async with Mirror(house.settings, house.store) as mirror, Obeying(around, asked) as obeying:
         await obeying.opened(mirror)
         yield Obeyed(mirror, obeying, around, house.settings)
@@ -139,7 +144,7 @@ async def test_a_file_is_read_again_when_told_and_at_a_hangup(tmp_path: Path) ->
         found = asked.pop(0)
         if isinstance(found, UsageError):
             raise found
-        return Invocation(found, Output())
+        return Invocation(found, Output(), watch=Every(60))
 
     async with obeyed(tmp_path, reread) as it:
         settings = it.settings
@@ -149,7 +154,8 @@ async def test_a_file_is_read_again_when_told_and_at_a_hangup(tmp_path: Path) ->
         assert await it.do("reload") == {"reload": said}
         assert it.mirror.tuning.max_memory == 99 * MIB
         assert it.mirror.tuning.max_attempts == settings.tuning.max_attempts
-        assert it.around.changes == [("max-memory", "64MiB", "99MiB")]
+        assert it.around.changes == [("max-memory", "64MiB", "99MiB"), ("watch", "15m", "1m")]
+        assert it.around.schedule == Every(60)
         assert "broken" in await it.refused("reload")
         it.around.after.clear()
         it.obeying.hung_up()

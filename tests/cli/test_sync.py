@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
@@ -84,8 +85,8 @@ class Script:
         stopped = self.draining.is_set() or self.stopping.is_set()
         yield Summary({Outcome.COMPLETE: 1}, {}, 7, 7, 1, 0.5, self.exit_code, stopped, self.error)
 
-    async def watch(self, schedule: Schedule) -> AsyncIterator[Event]:
-        assert schedule == Every(900)
+    async def watch(self, schedule: Callable[[], Schedule]) -> AsyncIterator[Event]:
+        assert schedule() == Every(900)
         for _ in range(2):
             async for event in self.run():
                 yield event
@@ -151,6 +152,21 @@ def test_a_mirror_that_is_watched_ends_by_a_signal_whatever_its_runs_came_to(cap
     assert [line["exit_code"] for line in lines if line["event"] == "summary"] == [3, 3]
     assert lines[2] == {"event": "waiting", "until": 900.0, "reason": ""}
     assert "stopp" not in err
+
+
+def test_a_schedule_that_is_another_in_the_file_holds_from_a_hangup_on() -> None:
+    class Turned(Script):
+        async def watch(self, schedule: Callable[[], Schedule]) -> AsyncIterator[Event]:
+            os.kill(os.getpid(), signal.SIGHUP)
+            async with asyncio.timeout(10):
+                while schedule() != Every(60):  # noqa: ASYNC110  nothing tells of it here
+                    await asyncio.sleep(0)
+            os.kill(os.getpid(), signal.SIGTERM)
+            async for event in self.run():
+                yield event
+
+    again = Invocation(SETTINGS, Output(), Every(60))
+    assert sync.run(replace(again, watch=Every(900), reread=lambda: again), Quiet(), Turned(drained)) == 143
 
 
 def test_a_signal_in_a_run_of_a_mirror_that_is_watched_drains_it(capfd: pytest.CaptureFixture[str]) -> None:

@@ -55,7 +55,7 @@ class Clocked(Mirror):
 
 async def watched(mirror: Clocked) -> list[Event]:
     async with mirror:
-        return [event async for event in watch(mirror, EVERY, clocks=mirror.clocks)]
+        return [event async for event in watch(mirror, lambda: EVERY, clocks=mirror.clocks)]
 
 
 def waits(events: list[Event]) -> list[float]:
@@ -71,6 +71,15 @@ async def test_runs_begin_by_the_schedule_until_the_mirror_ends(house: House) ->
         *("Started", "Summary"),
     ]
     assert waits(events) == [60, 120]
+
+
+async def test_a_schedule_that_becomes_another_holds_from_then_on(house: House) -> None:
+    mirror = Clocked(house.settings, house.store)
+    mirror.runs = 4
+    async with mirror:
+        every = lambda: Every(60) if mirror.elapsed < 70 else Every(3600)  # noqa: E731  it is short
+        events = [event async for event in watch(mirror, every, clocks=mirror.clocks)]
+    assert waits(events) == [60, 120, 3600, 7200]
 
 
 async def test_a_machine_that_slept_makes_up_for_it_once(house: House) -> None:
@@ -133,7 +142,7 @@ async def test_while_it_is_paused_no_run_begins(house: House) -> None:
 
 async def test_a_mirror_that_waits_ends_at_once_when_it_is_told_to(house: House) -> None:
     async with Mirror(house.settings, house.store) as mirror, asyncio.timeout(20):
-        async for event in mirror.watch(Every(86400)):
+        async for event in mirror.watch(lambda: Every(86400)):
             if isinstance(event, Waiting):
                 assert mirror.progress().waiting == event
                 assert not mirror.progress().running
@@ -156,7 +165,7 @@ async def test_a_clock_that_was_put_right_is_noticed_while_it_waits(house: House
     mirror.asleep = asleep
     async with mirror, asyncio.timeout(20):
         schedule = At((time(2),))
-        events = [event async for event in watch(mirror, schedule, clocks=clocks, zone=UTC)]
+        events = [event async for event in watch(mirror, lambda: schedule, clocks=clocks, zone=UTC)]
     assert mirror.elapsed < 86500
     first, second = waits(events)
     assert first - second > 3 * 366 * 86400
@@ -252,7 +261,7 @@ async def test_a_run_that_a_secret_ended_turns_nobody_away_in_the_next(house: Ho
 async def test_an_emptied_mount_is_no_tree_without_files(house: House) -> None:
     house.write("d/a", b"1")
     async with Mirror(house.settings, house.store) as mirror:
-        events = mirror.watch(Every(1))
+        events = mirror.watch(lambda: Every(1))
         told: list[str] = []
         mount = house.root.with_name("unmounted")
         async for event in events:

@@ -19,6 +19,7 @@ from asyncmirror.cli.screen import Lines
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.events import Event, Flight, Notice, Progress, Settled, Started, Steered, Summary, Transfer, Waiting
 from asyncmirror.model import Outcome
+from asyncmirror.plan.schedule import Schedule
 from asyncmirror.rates import Pace
 from tests.engine.house import House
 from tests.fuzz.pure import VALUES, replaced
@@ -56,6 +57,9 @@ class _Syncing:
         """Whoever follows."""
         assert isinstance(event, Notice | Steered)
         return ()
+
+    def reschedule(self, schedule: Schedule) -> None:
+        """There is none."""
 
     def reloading(self, *, done: bool) -> None:
         """There is no file."""

@@ -35,7 +35,7 @@ def at(text: str, fold: int = 0) -> Moment:
     ],
 )
 def test_what_a_schedule_says(text: str, schedule: Every | At) -> None:
-    assert parse(text) == schedule
+    assert parse(text) == schedule == parse(str(schedule))
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,9 @@ part-size = "5MiB"
 multipart-threshold = "8MiB"
 [deletion]
 delete = true
+max-delete = {{most}}
 [service]
-watch = "1h"
+watch = "{{watch}}"
 http = "127.0.0.1:0"
 log-file = "{_LOG}"
 notify = ["tee /var/lib/asyncmirror/told"]
@@ -102,7 +103,8 @@ class _Show:
         self._held("ActiveState", "active")
         self._account.held("the same process", self._pid, self._pid == before)
         self._wait("turned", lambda: "bwlimit: 1MiB → 2MiB, by SIGHUP" in self._journal())
-        self._wait("not turned", lambda: "from the next start on holds what it says of watch" in self._journal())
+        self._wait("turned", lambda: "watch: 1h → 45m, by SIGHUP" in self._journal())
+        self._wait("not turned", lambda: "from the next start on holds what it says of max-delete" in self._journal())
 
     def _hangs(self) -> None:
         """kill -STOP: the watchdog"""
@@ -167,7 +169,7 @@ class _Show:
         assert self._shown("ActiveState") == "active", self._journal()
 
     def _configure(self, rate: str, watch: str = "1h") -> None:
-        text = _MIRROR.format(url=self._server.url, rate=rate).replace('"1h"', f'"{watch}"')
+        text = _MIRROR.format(url=self._server.url, rate=rate, watch=watch, most=9 if watch == "1h" else 10)
         self._machine.write(_FILE, text)
 
     def _shown(self, name: str) -> str:

@@ -42,7 +42,7 @@ def fixed(before: Invocation, after: Invocation) -> tuple[str, ...]:
     found = ["root"] if old.source != new.source else []
     found += ["bucket and prefix"] if old.destination != new.destination else []
     found += ["releases"] if old.within != new.within else []
-    found += ["watch"] if before.watch != after.watch else []
+    found += ["watch"] if (before.watch is None) != (after.watch is None) else []  # else it is turned
     known = {"settings.subdirs"}  # in no mirror file; each batch has its own
     for option in (*_OPTIONS.values(), *DELETE):
         section, _, name = option.field.partition(".")

@@ -17,6 +17,7 @@ from asyncmirror.engine.control import Peer, Request
 from asyncmirror.engine.steering import KNOBS, turns
 from asyncmirror.errors import AsyncmirrorError, UsageError
 from asyncmirror.events import Event, Notice, Steered
+from asyncmirror.plan.schedule import Schedule
 from asyncmirror.settings import Tuning
 
 _LOOK = 0.5
@@ -42,6 +43,10 @@ class Syncing(Protocol):
 
     def end(self, *, at_once: bool) -> None:
         """Do as a signal would: finish what is in flight, or not even that."""
+        ...
+
+    def reschedule(self, schedule: Schedule) -> None:
+        """Have later runs begin by another schedule."""
         ...
 
     def reloading(self, *, done: bool) -> None:
@@ -188,12 +193,21 @@ class Obeying(Tap):
         finally:
             self._syncing.reloading(done=True)
         turned = self._turn(knobs.follow(self._open.tuning, self._read.settings.tuning, asked.settings.tuning), by)
+        turned = self._reschedule(self._read.watch, asked.watch, by) or turned
         held, self._read = knobs.fixed(self._read, asked), asked
         said = "the mirror file was read again" if turned or held else "the mirror file was read again: nothing is new"
         if held:
             said += f": from the next start on holds what it says of {', '.join(held)}"
         self._tell(Notice(said))
         return said
+
+    def _reschedule(self, before: Schedule | None, after: Schedule | None, by: str) -> bool:
+        """Have later runs begin by another schedule, and tell it; whether it is another. Who runs once has none."""
+        if before is None or after is None or before == after:
+            return False
+        self._syncing.reschedule(after)
+        self._tell(Steered("watch", str(before), str(after), by))
+        return True
 
     async def _top(self, _: Request, __: Peer) -> object:
         return self._frames()

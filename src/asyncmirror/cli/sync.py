@@ -27,6 +27,7 @@ from asyncmirror.cli.shown import Listing, Shown
 from asyncmirror.cli.stderr import complain
 from asyncmirror.cli.tap import Mirroring, Tap
 from asyncmirror.events import Event, Notice, Summary, Waiting
+from asyncmirror.plan.schedule import Schedule
 from asyncmirror.settings import Settings
 from asyncmirror.transfer import heap
 
@@ -127,6 +128,14 @@ class _Sync:
         if at_once and not self._at_once:
             self._on_signal(signal.SIGINT)
 
+    def reschedule(self, schedule: Schedule) -> None:
+        """Have later runs of a mirror that is watched begin by another schedule."""
+        self._schedule = schedule
+
+    def _when(self) -> Schedule:
+        assert self._schedule is not None
+        return self._schedule
+
     def reloading(self, *, done: bool) -> None:
         """Tell all who follow that the mirror file is about to be read again, or has been."""
         for tap in self._taps:
@@ -164,7 +173,7 @@ class _Sync:
 
     async def _follow(self, mirror: Mirroring) -> None:
         tells = [tap.tell for tap in self._taps if type(tap).tell is not Tap.tell]
-        async for event in mirror.run() if self._schedule is None else mirror.watch(self._schedule):
+        async for event in mirror.run() if self._schedule is None else mirror.watch(self._when):
             told = event._replace(exit_code=self._exit_code(event)) if isinstance(event, Summary) else event
             if isinstance(event, Waiting):
                 idle.give_back()

@@ -29,7 +29,7 @@ class Mirroring(Protocol):
         """Do it; the last event is a `Summary`."""
         ...
 
-    def watch(self, schedule: Schedule) -> AsyncIterator[Event]:
+    def watch(self, schedule: Callable[[], Schedule]) -> AsyncIterator[Event]:
         """Do it again and again, until `drain` or `stop`."""
         ...
 

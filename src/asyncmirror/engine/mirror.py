@@ -196,7 +196,7 @@ class Mirror:
             self._last, self._run = run.progress(), None  # buffers and connections of a run go with it
         self._started = self._started._replace(resumed=True)
 
-    def watch(self, schedule: Schedule) -> AsyncGenerator[Event, None]:
+    def watch(self, schedule: Callable[[], Schedule]) -> AsyncGenerator[Event, None]:
         """Mirror again and again, until `drain` or `stop`. Gives the events of all runs; see `watch.watch`."""
         return watch(self, schedule)
 

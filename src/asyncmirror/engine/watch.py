@@ -52,8 +52,33 @@ class Mirroring(Protocol):
         ...
 
 
+class _Rhythm:
+    """When the next run begins. See `watch` for the arguments."""
+
+    def __init__(self, schedule: Callable[[], Schedule], clocks: Callable[[], Moment], zone: tzinfo | None) -> None:
+        self._ask = schedule
+        self._clocks = clocks
+        self._zone = zone
+        self._first = clocks()
+        self._schedule = schedule()
+        self._failures = 0
+
+    def due(self, failures: int) -> Due:
+        """When, after so many runs in vain."""
+        self._schedule, self._failures = self._ask(), failures
+        now = self._clocks()
+        regular = following(self._schedule, self._first, now, self._zone)
+        return again(failures, regular, now) if failures else regular
+
+    def look(self, due: Due) -> Due:
+        """The same; decided anew where the schedule has become another, or the wall clock has been put right."""
+        if self._ask() != self._schedule:
+            return self.due(self._failures)
+        return kept(due, self._schedule, self._first, self._clocks(), self._zone)
+
+
 async def watch(
-    mirror: Mirroring, schedule: Schedule, *, clocks: Callable[[], Moment] = clocks, zone: tzinfo | None = None
+    mirror: Mirroring, schedule: Callable[[], Schedule], *, clocks: Callable[[], Moment] = clocks, zone: tzinfo | None = None
 ) -> AsyncGenerator[Event, None]:
     """Give the events of all runs, each from its `Started` to its `Summary`, and between two a `Waiting`.
 
@@ -61,14 +86,14 @@ async def watch(
 
     Args:
         mirror: Whose runs they are; the first begins at once.
-        schedule: When the others do.
+        schedule: Gives when the others do; it may become another.
         clocks: Tells the moment.
         zone: Of times of the day; None: the machine's.
 
     Raises:
         JournalError: The journal can't be used any more.
     """
-    first, failures = clocks(), 0
+    rhythm, failures = _Rhythm(schedule, clocks, zone), 0
     while True:
         error: AsyncmirrorError | None = None
         try:
@@ -82,15 +107,12 @@ async def watch(
         if isinstance(error, JournalError) and not isinstance(error, JournalDiskError):
             raise error
         failures = failures + 1 if error is not None and error.fatal else 0
-        now = clocks()
-        due = following(schedule, first, now, zone)
-        if failures:
-            due = again(failures, due, now)
+        due = rhythm.due(failures)
         mirror.waiting = Waiting(due.wall, str(error) if failures else "")
         if not await mirror.wait(0):
             return
         yield mirror.waiting
-        async with aclosing(_rest(mirror, due, clocks, lambda due, now: kept(due, schedule, first, now, zone))) as changes:
+        async with aclosing(_rest(mirror, due, clocks, rhythm.look)) as changes:
             async for change in changes:
                 yield change
         if not await mirror.wait(0):
@@ -98,12 +120,12 @@ async def watch(
 
 
 async def _rest(
-    mirror: Mirroring, due: Due, clocks: Callable[[], Moment], look: Callable[[Due, Moment], Due]
+    mirror: Mirroring, due: Due, clocks: Callable[[], Moment], look: Callable[[Due], Due]
 ) -> AsyncGenerator[Waiting, None]:
     """Wait until a run is due and may begin, or the mirror is ended; tell it where it has become due at another moment."""
     while (left := due.left(clocks())) or mirror.paused:
-        if (now_due := look(due, clocks())) != due:
-            due, mirror.waiting = now_due, Waiting(now_due.wall)
+        if (now_due := look(due)) != due:
+            due, mirror.waiting = now_due, Waiting(now_due.wall, mirror.waiting.why if mirror.waiting else "")
             yield mirror.waiting
         elif not await mirror.wait(min(left or _NAP, _NAP)):
             return

@@ -37,12 +37,24 @@ class Every:
 
     seconds: int
 
+    def __str__(self) -> str:
+        """As `parse` reads it."""
+        told, left = "", self.seconds
+        for unit, each in sorted(_UNITS.items(), key=lambda unit: -unit[1]):
+            count, left = divmod(left, each)
+            told += f"{count}{unit}" if count else ""
+        return told
+
 
 @dataclass(frozen=True, slots=True)
 class At:
     """At these times of each day, ascending."""
 
     times: tuple[time, ...]
+
+    def __str__(self) -> str:
+        """As `parse` reads it."""
+        return f"at {', '.join(f'{each:%H:%M}' for each in self.times)}"
 
 
 Schedule: TypeAlias = Every | At
