@@ -245,6 +245,17 @@ async def test_a_listing_asks_for_no_more_pages_while_it_is_paused() -> None:
     assert found == 1500
 
 
+async def test_ended_while_only_so_many_requests_may_go_who_waits_for_its_turn_is_turned_away() -> None:
+    limited = LimitedStore(MemoryStore(), 8, 60.0, limits=Limits(Tuning(max_requests_per_second=0.01)))
+    await limited.head_object("key")
+    waiting = [asyncio.create_task(limited.head_object("key")) for _ in range(4)]
+    await settle()
+    limited.end()
+    found = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 30)
+    assert [type(each) for each in found] == [ThrottledError] * 4
+    assert (limited.requests, limited.in_flight) == (1, 0)
+
+
 async def test_ended_while_it_is_paused_who_has_a_slot_and_waits_for_its_turn_is_turned_away() -> None:
     limited = LimitedStore(MemoryStore(), 2, 60.0, limits=Limits(Tuning(max_requests_per_second=0.01)))
     await limited.head_object("key")

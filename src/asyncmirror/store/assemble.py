@@ -110,6 +110,6 @@ class LimitedAsking:
 
     async def ask(self, request: Request) -> Answer:
         """See `probe.scratch.Asking.ask`."""
-        if self._rate.limited:
+        if self._rate.limited and not self._rate.over:  # what the probe made is removed all the same when the run ends
             await self._rate.turn()
         return await self._wire.ask(request)

@@ -126,11 +126,10 @@ class LimitedStore:
         self.limits.bodies.admit()
 
     def end(self) -> None:
-        """Turn away who waits, while less is allowed than was asked for or nothing; what is in flight goes on."""
+        """Turn away who waits, because less is allowed than was asked for, or nothing; what is in flight goes on."""
         self.throttle.end()
         self.limits.bodies.refuse(lambda: ThrottledError("the run ended before this body's turn came"))
-        if self._slots.paused:
-            self.limits.requests.refuse(lambda: ThrottledError("the run ended while it was paused"))
+        self.limits.requests.refuse(lambda: ThrottledError("the run ended before this request's turn came"))
 
     def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Coroutine[None, None, Stored]:
         """See `port.Bodies.put_object`."""

@@ -117,6 +117,11 @@ class Meter:
         self._refusal = None
 
     @property
+    def over(self) -> bool:
+        """Whether who comes is turned away, and not because all are held."""
+        return self._refusal is not None and not self._held
+
+    @property
     def owed(self) -> int:
         """What is wanted by those who wait."""
         return sum(waiter.left for waiter, _ in self._waiting)
