@@ -46,6 +46,12 @@ def test_what_is_no_credential_stays() -> None:
     assert Redactor(ENVIRON)("{'Authorization': 'x', 'Host': 'h'}").endswith("'Host': 'h'}")
 
 
+def test_a_short_path_of_a_hook_is_hidden_with_its_host_only() -> None:
+    redact = Redactor({}, ["http://127.0.0.1:9/notify", "http://me:hunter22@127.0.0.1:9"])
+    assert redact("asyncmirror.cli.notify: r") == "asyncmirror.cli.notify: r"
+    assert redact("POST http://127.0.0.1:9/notify, hunter22") == "POST http://[hidden], [hidden]"
+
+
 def test_no_credential_passes_the_log_at_any_level(capsys: pytest.CaptureFixture[str]) -> None:
     configure("debug", Redactor(ENVIRON))
     log = logging.getLogger("asyncmirror.test")

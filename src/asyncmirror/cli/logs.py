@@ -42,6 +42,7 @@ _AUTHENTICATION = re.compile(
 )
 # A login in a URL, such as a proxy's.
 _LOGIN = re.compile(r"//[^/\s]*@")
+_SHORTEST_PATH = 8  # of a hook; shorter ones ("alert") are words of any text, and are hidden with their host only
 _SHORTEST_PASSWORD = 6  # shorter ones are hidden within their URL only: elsewhere they may be part of any word
 
 
@@ -74,8 +75,10 @@ class Redactor:
 def _paths(hook: str) -> set[str]:
     """What stands behind the host of a URL, and what is a password in front of it."""
     scheme, colon, rest = hook.partition("://")
-    path = rest.partition("/")[2]
-    return {path, *_passwords(rest.partition("/")[0])} if colon and scheme in ("http", "https") and path else set()
+    host, _, path = rest.partition("/")
+    if not colon or scheme not in ("http", "https"):
+        return set()
+    return {path if len(path) >= _SHORTEST_PATH else rest if path else "", *_passwords(host)}
 
 
 def _passwords(proxy: str) -> set[str]:
