@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncmirror.engine import stages
+from asyncmirror.engine import distributing
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.events import Summary
 from asyncmirror.model import Body, Checksum, Outcome, Properties, Stored
@@ -248,8 +248,8 @@ async def test_a_directory_of_many_files_takes_no_more_memory_than_one_of_few(
 ) -> None:
     """What is kept of an entry once it is settled would show as bytes for each more of them."""
     monkeypatch.setattr(walk, "CHUNK", 100)  # and shorter queues, so that a few thousand files fill them
-    monkeypatch.setattr(stages, "_PLANS", 2)
-    monkeypatch.setattr(stages, "_WORKS", 200)
+    monkeypatch.setattr(distributing, "_PLANS", 2)
+    monkeypatch.setattr(distributing, "_WORKS", 200)
     tuning = replace(house.settings.tuning, concurrency=4, scanners=1, readers=1)
     few, many = 1_500, 5_500
 

@@ -1,7 +1,7 @@
 """The stages of a run: scan, plan, work, journal and events, tied together and brought down in order.
 
-Owns the stages' tasks, the channels between them, and how they end: at the end of the tree, drained, stopped, or by a fatal
-error. Every task has a parent, every arrow is a bounded channel. What the stages do is theirs; this room knows their order.
+Owns the stages' tasks and how they end: at the end of the tree, drained, stopped, or by a fatal error. Every task has a parent,
+every arrow is a bounded channel. What the stages do is theirs; this room knows their order.
 
     scan threads ──plans──▶ distribute ──works──▶ workers ──outcomes──▶ recorder ──events──▶ the caller
 """
@@ -17,28 +17,24 @@ from asyncmirror.engine.adopting import adopting
 from asyncmirror.engine.channel import Channel
 from asyncmirror.engine.crew import Alone, Crew
 from asyncmirror.engine.deleting import Deleting
-from asyncmirror.engine.forecast import Forecast, Outlook
+from asyncmirror.engine.distributing import Distributing
+from asyncmirror.engine.forecast import Forecast
 from asyncmirror.engine.pardon import pardon
-from asyncmirror.engine.planner import Plan, Planner
+from asyncmirror.engine.planner import Planner
 from asyncmirror.engine.probing import Probing
 from asyncmirror.engine.recorder import Recorder
 from asyncmirror.engine.several import several
 from asyncmirror.engine.workers import Workers
-from asyncmirror.errors import AsyncmirrorError, BucketError, SecretError, first
-from asyncmirror.events import Deletions, Event, Progress, Settled
+from asyncmirror.errors import AsyncmirrorError, BucketError, first
+from asyncmirror.events import Deletions, Event, Progress
 from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Outcome
 from asyncmirror.plan.filters import Filters
-from asyncmirror.plan.hops import INLINE_MOST
 from asyncmirror.settings import Settings, Tuning
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.source.walk import Directory, Listing, Walker
 from asyncmirror.store.assemble import Assembled
-from asyncmirror.transfer.guard import Guard
-from asyncmirror.transfer.work import Work
 
-_PLANS = 16  # listings between scan and distribution, of at most 1,000 files each
-_WORKS = 2_000
 _EVENTS = 4_000
 
 
@@ -57,8 +53,6 @@ class Stages:
         starts: Sequence[Directory],
     ) -> None:
         self.fatal: AsyncmirrorError | None = None
-        self.scanned = 0
-        self.scanned_bytes = 0
         self._settings = settings
         self._journal = journal
         self._store = store
@@ -69,22 +63,18 @@ class Stages:
         self._ending = False
         self._cut = False
         self._paused = False
-        self._queued_bytes = 0
         self._task: asyncio.Task[None] | None = None
         self._outbox: Channel[Event] = Channel(_EVENTS)
-        self._plans: Channel[Plan] = Channel(_PLANS)
-        self._works: Channel[Work] = Channel(_WORKS)
         self._recorder = Recorder(journal, self._tell if settings.delete else self._outbox.offer, self.fail, self._halt)
         self._deleting: Deleting | None = None
         if settings.delete:
             self._deleting = Deleting(settings, filters, beneath, journal, store.store, self._recorder, self._outbox.room)
         self._filters = filters
-        self._outlook = Outlook(settings.tuning) if settings.dry_run else None
         self._planner = Planner(settings, filters, journal, beneath)
-        self._guard = Guard(settings, store.store, self._recorder.notice)
+        self._distributing = Distributing(settings, store.store, self._recorder, self._outbox)
         self._walker = Walker(beneath, filters, settings.symlinks, settings.stubs, self._emit, settings.tuning.scanners, starts)
         self._crew: Crew = Alone(settings, beneath, store, self._recorder, readers)
-        self._workers = Workers(self._work, settings.tuning.concurrency)
+        self._workers = Workers(lambda: self._distributing.work(self._crew), settings.tuning.concurrency)
 
     async def run(self) -> None:
         """Run all stages to their end; the events end then, whatever happened.
@@ -109,7 +99,7 @@ class Stages:
                     self._crew.drain()
                 group.create_task(self._probe())
                 group.create_task(self._scan())
-                group.create_task(self._distribute())
+                group.create_task(self._distributing.run())
                 group.create_task(self._workers.run())
             if self._deleting is not None:
                 await self._deleting.run()
@@ -143,6 +133,7 @@ class Stages:
         """Go by another tuning from now on."""
         self._settings = replace(self._settings, tuning=tuning)
         self._crew.steer(tuning)
+        self._distributing.steer(tuning)
         self._workers.grow(tuning.concurrency)
 
     def pause(self, *, paused: bool) -> None:
@@ -157,13 +148,10 @@ class Stages:
     def drain(self) -> None:
         """Begin nothing new, finish the requests in flight, then end."""
         self._end()
-        self._cut = self._cut or self._scanning or len(self._plans) > 0
+        self._cut = self._cut or self._scanning
         self._crew.drain()
         self._walker.stop()
-        self._plans.close()
-        self._cut = bool(self._works.clear()) or self._cut
-        self._works.close()
-        self._queued_bytes = 0
+        self._cut = self._distributing.drain() or self._cut
 
     def stop(self) -> None:
         """End at once; what is recorded by now is still written and told."""
@@ -178,8 +166,8 @@ class Stages:
             scanning=self._scanning,
             scanned=self.scanned,
             scanned_bytes=self.scanned_bytes,
-            queued=len(self._works),
-            queued_bytes=self._queued_bytes,
+            queued=self._distributing.queued,
+            queued_bytes=self._distributing.queued_bytes,
             settled=settled,
             settled_bytes=settled_bytes,
             bytes_sent=self.bytes_sent,
@@ -195,7 +183,17 @@ class Stages:
     @property
     def forecast(self) -> Forecast | None:
         """What a run would do that is not dry; None where this one is not."""
-        return None if self._outlook is None else self._outlook.forecast()
+        return self._distributing.forecast
+
+    @property
+    def scanned(self) -> int:
+        """Entries that were found so far."""
+        return self._distributing.scanned
+
+    @property
+    def scanned_bytes(self) -> int:
+        """Their sizes."""
+        return self._distributing.scanned_bytes
 
     @property
     def deletions(self) -> Deletions | None:
@@ -226,6 +224,7 @@ class Stages:
 
     def _end(self) -> None:
         self._ending = True
+        self._distributing.end()
         if self._deleting is not None and not self._deleting.over:
             self._deleting.stop()
             self._cut = True
@@ -238,7 +237,7 @@ class Stages:
 
     def _emit(self, listing: Listing) -> None:
         """In a scan thread: plan a listing, and wait while too many plans are ahead."""
-        self._plans.put(self._planner.plan(listing))
+        self._distributing.put(self._planner.plan(listing))
 
     def fail(self, error: AsyncmirrorError) -> None:
         """End the run because of an error that no file is to blame for."""
@@ -269,57 +268,7 @@ class Stages:
             await asyncio.shield(scan)
         finally:
             self._walker.stop()
-            self._plans.close()
+            self._distributing.scan_ended()
             await asyncio.wait([scan])
             scan.exception()  # raised above, unless this task was cancelled
             self._scanning = False
-
-    async def _distribute(self) -> None:
-        """Take plans apart: what is settled goes to the journal and the caller, works go to the workers."""
-        while plans := await self._plans.take(1):
-            unchanged, settled, changes, works, scanned, scanned_bytes = plans[0]
-            if self._outlook is not None:
-                self._outlook.take(plans[0])
-            self.scanned += scanned
-            self.scanned_bytes += scanned_bytes
-            if unchanged is not None:
-                self._outbox.offer((unchanged,))
-            if settled or changes:
-                self._recorder.add(settled, changes)
-            if self._settings.dry_run:
-                self._recorder.add([await self._would(work) for work in works], ())
-            elif not self._ending:
-                self._works.offer(works)
-                self._queued_bytes += sum(work.size for work in works)
-            await self._works.room()
-            await self._recorder.room()
-            await self._outbox.room()
-        self._works.close()
-
-    async def _work(self) -> None:
-        """Take works and carry them out until there are no more."""
-        crew = self._crew
-        # So small that the files of one hop leave most of the budget to the other workers.
-        least = min(INLINE_MOST // 16, self._settings.tuning.max_memory // 64)
-
-        def joins(first: Work, other: Work) -> bool:
-            return first.is_plain(least) and other.is_plain(least)
-
-        while works := await self._works.take(self._together, joins):
-            self._queued_bytes -= sum(work.size for work in works)
-            await crew.run(works)
-            await self._recorder.room()
-            await self._outbox.room()
-
-    @property
-    def _together(self) -> int:
-        """How many works a worker takes at once: its share of what waits, and no more than the crew likes."""
-        return max(1, min(self._crew.files, len(self._works) // max(1, self._crew.flight.limit)))
-
-    async def _would(self, work: Work) -> Settled:
-        """What a dry run says of a work; of secrets it knows those that their path gives away."""
-        try:
-            await self._guard.pass_through(work.path, work.rule)
-        except SecretError as error:
-            return Settled(work.path, work.key, Outcome.REFUSED, work.size, f"dry run: {error}")
-        return Settled(work.path, work.key, Outcome.PENDING, work.size, f"dry run: {work.action.value}")
