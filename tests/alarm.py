@@ -24,23 +24,33 @@ class HungError(BaseException):
     """
 
 
+class _Alarm(KeyboardInterrupt):
+    """The alarm, until it has come to its block: event loops keep any other exception of a callback to themselves."""
+
+
 @contextmanager
 def limited(seconds: float) -> Iterator[None]:
     """Raise `HungError` where the block takes longer; with 0 it may take for ever. It tells what the other threads did."""
+    rung: list[_Alarm] = []
 
     def ring(*_: object) -> NoReturn:
-        error = HungError(f"it took more than {seconds:g} s")
+        alarm = _Alarm()
+        rung.append(alarm)
         frames = sys._current_frames()
         for thread in threading.enumerate():
             if thread is not threading.main_thread() and thread.ident in frames:
-                error.add_note(f"{thread.name}:\n{''.join(traceback.format_stack(frames[thread.ident]))}")
-        raise error
+                alarm.add_note(f"{thread.name}:\n{''.join(traceback.format_stack(frames[thread.ident]))}")
+        raise alarm
 
     began = time.monotonic()
     before = signal.signal(signal.SIGALRM, ring)
     left, _ = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
     try:
         yield
+    except _Alarm as alarm:
+        if alarm not in rung:
+            raise
+        raise HungError(f"it took more than {seconds:g} s") from alarm
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

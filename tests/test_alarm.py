@@ -2,8 +2,10 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,12 +32,20 @@ def test_hypothesis_does_not_try_again_what_hangs() -> None:
     assert tried == 1
 
 
-def test_a_loop_that_waits_is_broken_off() -> None:
+@pytest.mark.parametrize("make", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_loop_is_broken_off(make: Callable[[], asyncio.AbstractEventLoop], busy: bool) -> None:  # noqa: FBT001  parametrised
+    def spin() -> None:
+        while True:
+            pass
+
     async def hangs() -> None:
+        if busy:
+            asyncio.get_running_loop().call_soon(spin)
         await asyncio.Event().wait()
 
-    with pytest.raises(HungError), limited(0.05):
-        asyncio.run(hangs())
+    with pytest.raises(HungError), limited(0.05), asyncio.Runner(loop_factory=make) as runner:
+        runner.run(hangs())
 
 
 def test_a_block_leaves_the_one_around_it_what_is_left_of_its_time() -> None:
@@ -57,4 +67,5 @@ def test_what_other_threads_do_is_told() -> None:
         threading.Event().wait(60)
     leave.set()
     other.join()
-    assert any("the other one" in note for note in hung.value.__notes__)
+    assert hung.value.__cause__ is not None
+    assert any("the other one" in note for note in hung.value.__cause__.__notes__)

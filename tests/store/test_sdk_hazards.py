@@ -104,11 +104,12 @@ def test_a_buffer_may_be_reused_when_its_request_has_ended() -> None:
 
 async def _interrupted_put() -> bytes:
     """What a slow server gets of a body of a's that was given up, and whose buffer was then filled with b's."""
-    go_on = asyncio.Event()
+    begun, go_on = asyncio.Event(), asyncio.Event()
     received: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
+        begun.set()
         await go_on.wait()
         received.set_result(await reader.read(-1))
         writer.close()
@@ -116,9 +117,10 @@ async def _interrupted_put() -> bytes:
     listening = await asyncio.start_server(slow, "127.0.0.1", 0, limit=1024)
     async with listening, store_at(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}") as store:
         buffer = bytearray(b"a" * (32 << 20))
+        sending = asyncio.create_task(put(store, buffer))
+        await begun.wait()
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3):
-                await put(store, buffer)
+            await asyncio.wait_for(sending, 0.3)
         buffer[:] = b"b" * len(buffer)
         go_on.set()
         return await received
