@@ -1,6 +1,7 @@
 """What S3Store makes of answers that a good store never gives, and what it sends."""
 
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import pytest
 
@@ -16,7 +17,7 @@ from asyncmirror.errors import (
     ThrottledError,
     UploadGoneError,
 )
-from asyncmirror.model import Algorithm, Properties, Receipt, Stored
+from asyncmirror.model import Algorithm, Properties, Receipt, RemoteUpload, Stored
 from asyncmirror.settings import Connection, ObjectOptions
 from asyncmirror.store.s3 import S3Store
 from tests.store.canned import Answer, http, serving, xml
@@ -264,3 +265,21 @@ async def test_a_key_that_is_no_unicode_is_rejected() -> None:
     async with S3Store("bucket", Connection(endpoint_url="http://127.0.0.1:1"), ObjectOptions(), 4) as store:
         with pytest.raises(RejectedError):
             await store.put_object("\udcff", BODY, SUM, PLAIN)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-22T18:25:17.500Z",
+        "2026-11-22T19:25:17.5+01:00",
+        "2026-11-22T18:25:17.500",
+        "20261122T182517.5Z",
+        "Sun, 22 Nov 2026 18:25:17 GMT",
+        "1795371917",
+    ],
+)
+async def test_a_time_is_read_however_it_is_written(text: str) -> None:
+    upload = f"<Upload><Key>k</Key><UploadId>id</UploadId><Initiated>{text}</Initiated></Upload>"
+    answer = xml(f"<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>{upload}</ListMultipartUploadsResult>")
+    (found,) = cast("list[RemoteUpload]", await outcome(always(answer), uploads))
+    assert int(found.initiated) == 1795371917
