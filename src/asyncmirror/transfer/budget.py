@@ -15,6 +15,7 @@ class ByteBudget:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._largest = capacity
+        self._reserved = 0
         self.taken = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
@@ -52,8 +53,12 @@ class ByteBudget:
         self._largest = max(self._largest, capacity)
         self._grant()
 
+    def reserve(self, size: int) -> None:
+        """Leave so many bytes to something else, from now on: up to a quarter of all. Said again, it is the same reserve."""
+        self._reserved = size
+
     def _fits(self, size: int) -> bool:
-        return self.taken + size <= self.capacity or not self.taken
+        return self.taken + size <= self.capacity - min(self._reserved, self.capacity // 4) or not self.taken
 
     def _grant(self) -> None:
         while self._waiting and self._fits(self._waiting[0][0]):

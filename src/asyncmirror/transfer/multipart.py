@@ -42,6 +42,8 @@ from asyncmirror.transfer.conditional import is_conflict, own, refuse_taken
 from asyncmirror.transfer.work import Ledger, Work
 
 _OF_NOTHING = hashlib.md5(b"", usedforsecurity=False).hexdigest()
+_SDK = 34 * MIB
+"""What the SDK takes, which the first upload in parts loads: resident memory, measured. Bodies get as much less."""
 _LEAST_WINDOW = 4
 """Parts of one file in flight, however many files are: one slow part must not hold a large file up."""
 
@@ -106,6 +108,7 @@ class Multipart:
             AsyncmirrorError: As the file system or the store had it.
         """
         self._active += 1
+        self._budget.reserve(_SDK)
         try:
             found = await self._resume(work, opened)
             if isinstance(found, Completed):
