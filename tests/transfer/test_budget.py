@@ -83,3 +83,23 @@ async def test_turned_down_what_is_larger_goes_alone_and_turned_up_more_go_toget
     budget.resize(9)
     await small
     assert budget.taken == 9
+
+
+async def test_what_is_reserved_is_nobodys_but_never_more_than_a_quarter() -> None:
+    budget = ByteBudget(100)
+    budget.reserve(10)
+    budget.reserve(10)
+    await budget.acquire(90)
+    waiting = asyncio.create_task(budget.acquire(1))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    budget.release(1)
+    await waiting
+    budget.release(90)
+    budget.resize(8)
+    await budget.acquire(6)
+    large = asyncio.create_task(budget.acquire(100))
+    await asyncio.sleep(0)
+    assert not large.done()
+    budget.release(6)
+    await large  # alone
