@@ -17,6 +17,7 @@ STRIDE = 10
 
 
 @pytest.mark.hazard(23, 24)
+@pytest.mark.timeout(400)  # some thirty processes: on a busy machine a second or more each
 def test_a_kill_at_any_step_loses_nothing_and_sends_nothing_confirmed_again(tmp_path: Path) -> None:
     account = Account()
     start = random.SystemRandom().randint(1, STRIDE)
