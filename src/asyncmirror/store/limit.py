@@ -11,7 +11,7 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, TypeVarTuple
 
 from asyncmirror.errors import ConnectionFaultError, StoreError, ThrottledError
 from asyncmirror.model import (
@@ -36,6 +36,7 @@ from asyncmirror.store.throttle import Throttle
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 _SLOWEST = float(1 << 20)
 """Bytes per second: a body has this much time on top, so that a slow line is no stall."""
 _PAGE = 1000
@@ -82,6 +83,7 @@ class LimitedStore:
         self._within: Callable[[int], AbstractAsyncContextManager[object]] = nullcontext if keeps_time else self._deadline
         self._keeps_pace = keeps_pace
         self.limits = limits or Limits(Tuning())
+        self._bodies = self.limits.bodies
         self._waits = self._must_wait()
 
     @property
@@ -123,12 +125,12 @@ class LimitedStore:
         """Another run begins: who waits is no longer turned away."""
         self.throttle.begin()
         self.limits.requests.admit()
-        self.limits.bodies.admit()
+        self._bodies.admit()
 
     def end(self) -> None:
         """Turn away who waits, because less is allowed than was asked for, or nothing; what is in flight goes on."""
         self.throttle.end()
-        self.limits.bodies.refuse(lambda: ThrottledError("the run ended before this body's turn came"))
+        self._bodies.refuse(lambda: ThrottledError("the run ended before this body's turn came"))
         self.limits.requests.refuse(lambda: ThrottledError("the run ended before this request's turn came"))
 
     def put_object(self, key: str, body: Body, checksum: Checksum, properties: Properties) -> Coroutine[None, None, Stored]:
@@ -210,11 +212,9 @@ class LimitedStore:
             self._slots.release()
         return answer
 
-    async def _send(
-        self, op: str, path: str, body: Body, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def _send(self, op: str, path: str, body: Body, call: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
         """Make a request with a body. One more call in between would cost a small object more than all of this."""
-        size, bodies = len(body), self.limits.bodies
+        size, bodies = len(body), self._bodies
         if not bodies.take(size):
             await bodies.turn(size)
         try:
@@ -229,7 +229,7 @@ class LimitedStore:
                 if not self._keeps_pace:
                     self.limits.bandwidth.carried += size
                 async with self._within(size):
-                    answer = await call(*args, **kwargs)
+                    answer = await call(*args)
                 if self.throttle.active:
                     self.throttle.succeeded(ordinal)
             except TimeoutError:
