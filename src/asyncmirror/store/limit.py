@@ -88,14 +88,16 @@ class LimitedStore:
 
     @property
     def bytes_sent(self) -> int:
-        """Bytes of the bodies of requests begun, each attempt counted, without those that wait for their turn."""
-        coming = max(0, self._in_flight_bytes - self.limits.bandwidth.carried)
-        return self._bytes - coming - self.limits.bandwidth.owed - self.limits.bandwidth.given_up
+        """Bytes of the bodies of requests begun, each attempt counted; under a limit those of them that have left."""
+        bandwidth = self.limits.bandwidth
+        begun = self._bytes - bandwidth.given_up
+        return begun - self._in_flight_bytes + self.unconfirmed if bandwidth.limited else begun
 
     @property
     def unconfirmed(self) -> int:
         """Bytes of bodies that have been sent and not been answered."""
-        return max(0, min(self._in_flight_bytes, self.limits.bandwidth.carried) - self.limits.bandwidth.owed)
+        bandwidth = self.limits.bandwidth
+        return max(0, min(self._in_flight_bytes, bandwidth.carried) - bandwidth.owed - bandwidth.stuck)
 
     def steer(self, tuning: Tuning) -> None:
         """Go by another tuning from now on."""

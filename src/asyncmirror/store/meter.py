@@ -66,6 +66,7 @@ class Meter:
         slice: What one turn is worth now.
         given_up: What was wanted and is not any more, by those who say so.
         queued: What is wanted by those who wait, those who have given up since included until it would be their turn.
+        stuck: What of it could not leave for another reason than the limit. They say so.
         carried: What those who draw from it have in hand, all told, gone or not, until they are through with it. They say so.
     """
 
@@ -77,6 +78,7 @@ class Meter:
         self.given_up = 0
         self.queued = 0
         self.carried = 0
+        self.stuck = 0
         self._least = least
         self._most = most
         self._pot = pot or OwnPot()

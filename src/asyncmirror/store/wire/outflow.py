@@ -38,7 +38,7 @@ class Outflow:
         last_chance: When it must have left, by the clock. Time in which the bandwidth lets no piece leave does not count.
     """
 
-    __slots__ = ("_bandwidth", "_clock", "_head", "_queued_at", "_rest", "_sink", "last_chance")
+    __slots__ = ("_bandwidth", "_clock", "_head", "_queued_at", "_rest", "_sink", "_stuck", "last_chance")
 
     def __init__(
         self, sink: Sink, bandwidth: Meter, clock: Callable[[], float], head: bytes, body: Body, timeout: float
@@ -49,6 +49,7 @@ class Outflow:
         self._clock = clock
         self._rest: memoryview | None = memoryview(body)
         self._queued_at = 0.0
+        self._stuck = 0
         self._head = head
         if not bandwidth.limited:
             sink.take(head)
@@ -74,6 +75,7 @@ class Outflow:
         """Let as much leave as there is room for and as may; `granted` bytes of it may by now."""
         if self._rest is None or self._queued_at:
             return
+        self._stick(0)
         while self._rest is not None and not self._sink.full:
             size = granted or SLICE
             if self._bandwidth.limited and not granted:
@@ -89,10 +91,18 @@ class Outflow:
             else:
                 self._sink.take(piece)
             granted = 0
+        if not self._queued_at:
+            self._stick(self.left)
         self._sink.moved()
 
     def give_up(self) -> None:
         """Let nothing more leave."""
         if self._queued_at:
             self._bandwidth.given_up += self.left
+        self._stick(0)
         self._rest = None
+
+    def _stick(self, left: int) -> None:
+        """Tell how much has no room."""
+        self._bandwidth.stuck += left - self._stuck
+        self._stuck = left
