@@ -1,11 +1,12 @@
-"""`--concurrency auto` against fixed settings: whole processes, in turn, small files, stores near, far, and one that throttles.
+"""`--concurrency auto` against fixed settings: whole processes, in turn, small files, stores near, far, and some that throttle.
 
     python benchmarks/pace.py [--seconds 15] [--turns 3] [--only ROW,...] [--out FILE]
 
-Each setting is given as many files as it is about to send in that time, so that a setting of 1 does not take the day. What is
-measured is objects per second by the wall clock, start-up and all; a turn's settings run one after the other, and the table
-shows each setting's best turn, because other work on the machine only ever takes away. The server has the first core, the
-client the others. Prints the table as Markdown.
+Each setting is given as many files as it is about to send in that time, so that a setting of 1 does not take the day. Where one
+prefix is narrow, all are given the same: of that prefix, which the scan comes to first, as many as it admits in that
+time, and some times as many others. What is measured is objects per second by the wall clock, start-up and all; a
+turn's settings run one after the other, and the table shows each setting's best turn, because other work on the machine only
+ever takes away. The server has the first core, the client the others. Prints the table as Markdown.
 """
 
 import argparse
@@ -25,6 +26,8 @@ _SIZE = 1024
 _TOGETHER = 500  # files of one directory
 _FASTEST = 9000.0
 """Objects per second that one loop comes to."""
+_TIMES = 6
+"""So many times as many files as below a narrow prefix are below the other."""
 _BUCKET, _ACCESS, _SECRET = "bkt", "testkey", "testsecret"
 
 
@@ -35,11 +38,25 @@ class Row(NamedTuple):
     title: str
     latency: float
     admits: float = 0.0
+    narrow: float = 0.0
+    """And below one of two prefixes."""
 
     def expected(self, setting: str) -> float:
         """About how many objects per second a setting will come to."""
         in_flight = 256 if setting == "auto" else int(setting)
         return min(in_flight / (self.latency + 0.0004), self.admits or _FASTEST, _FASTEST)
+
+    def directories(self, setting: str, seconds: float) -> list[str]:
+        """What a setting is given for so many seconds."""
+        if not self.narrow:
+            return [f"d{number:04}" for number in range(max(1, round(self.expected(setting) * seconds / _TOGETHER)))]
+        count = max(1, round(self.narrow * seconds / _TOGETHER))
+        return [f"fast/d{number:04}" for number in range(_TIMES * count)] + [f"slow/d{number:04}" for number in range(count)]
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Those that come to an end where all are given the same."""
+        return SETTINGS if not self.narrow else tuple(each for each in SETTINGS if each == "auto" or int(each) >= 16)
 
 
 ROWS = (
@@ -47,6 +64,7 @@ ROWS = (
     Row("50ms", "null server, 50 ms", 0.05),
     Row("200ms", "null server, 200 ms", 0.2),
     Row("throttled", "strict server, 50 ms, admits 500 requests/s", 0.05, 500.0),
+    Row("narrow", "strict server, 50 ms, 100 requests/s below a prefix that comes first", 0.05, narrow=100.0),
 )
 
 
@@ -54,8 +72,9 @@ ROWS = (
 def serving(row: Row) -> Iterator[str]:
     """The row's server; gives its URL."""
     argv = [sys.executable, "-m", "asyncmirror.testing", "--bucket", _BUCKET, "--latency-ms", str(1000 * row.latency)]
-    if row.admits:
-        rule = {"op": "PutObject", "kind": "slow-down", "admits": row.admits, "times": None}
+    if row.admits or row.narrow:
+        rule = {"op": "PutObject", "kind": "slow-down", "admits": row.admits or row.narrow, "times": None}
+        rule |= {"key": "x/slow/*"} if row.narrow else {}
         argv += ["--faults", json.dumps({"faults": [rule]})]
     else:
         argv += ["--profile", "null"]
@@ -69,25 +88,25 @@ def serving(row: Row) -> Iterator[str]:
             process.kill()
 
 
-def plant(root: Path, directories: int) -> None:
-    """Have so many directories of files."""
-    for number in range(directories):
-        directory = root / f"d{number:04}"
+def plant(root: Path, directories: list[str]) -> None:
+    """Have these directories of files."""
+    for name in directories:
+        directory = root / name
         if not directory.exists():
             directory.mkdir(parents=True)
             body = os.urandom(_SIZE)
-            for name in range(_TOGETHER):
-                (directory / f"f{name:03}").write_bytes(body)
+            for number in range(_TOGETHER):
+                (directory / f"f{number:03}").write_bytes(body)
 
 
-def run(url: str, root: Path, directories: int, setting: str) -> float:
+def run(url: str, root: Path, directories: list[str], setting: str) -> float:
     """Objects per second of one run."""
     cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="pace-") as scratch:
         argv = [sys.executable, "-m", "asyncmirror", "sync", "--no-progress", "--endpoint-url", url, "--concurrency", setting]
         argv += ["--journal", f"{scratch}/journal.sqlite", "--no-probe"]
-        for number in range(directories):
-            argv += ["--subdir", f"d{number:04}"]
+        for name in directories:
+            argv += ["--subdir", name]
         environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": scratch, "LANG": "C.UTF-8"}
         environment |= {"AWS_ACCESS_KEY_ID": _ACCESS, "AWS_SECRET_ACCESS_KEY": _SECRET, "AWS_REGION": "us-east-1"}
         began = time.perf_counter()
@@ -98,7 +117,7 @@ def run(url: str, root: Path, directories: int, setting: str) -> float:
             _, told = process.communicate()
         if process.returncode:
             raise SystemExit(f"{setting} ended with {process.returncode}: {told.decode(errors='replace')[-500:]}")
-        return directories * _TOGETHER / (time.perf_counter() - began)
+        return len(directories) * _TOGETHER / (time.perf_counter() - began)
 
 
 def main() -> int:
@@ -117,18 +136,21 @@ def main() -> int:
         sep="\n",
     )
     for row in (row for row in ROWS if row.name in options.only):
-        counts = {each: max(1, round(row.expected(each) * options.seconds / _TOGETHER)) for each in SETTINGS}
-        plant(options.out, max(counts.values()))
-        found: dict[str, list[float]] = {each: [] for each in SETTINGS}
+        given = {each: row.directories(each, options.seconds) for each in row.settings}
+        for directories in given.values():
+            plant(options.out, directories)
+        found: dict[str, list[float]] = {each: [] for each in row.settings}
         with serving(row) as url:
-            run(url, options.out, 1, "auto")  # warms up
+            run(url, options.out, given["auto"][-1:], "auto")  # warms up
             for turn in range(options.turns):
-                for each in SETTINGS[turn % len(SETTINGS) :] + SETTINGS[: turn % len(SETTINGS)]:
-                    found[each].append(run(url, options.out, counts[each], each))
+                first = turn % len(row.settings)
+                for each in row.settings[first:] + row.settings[:first]:
+                    found[each].append(run(url, options.out, given[each], each))
                     print(f"{row.name}, turn {turn + 1}: {each} {found[each][-1]:,.0f}/s", file=sys.stderr, flush=True)
         best = {each: max(rates) for each, rates in found.items()}
         share = best["auto"] / max(rate for each, rate in best.items() if each != "auto")
-        print(f"| {row.title} | {' | '.join(f'{best[each]:,.0f}' for each in SETTINGS)} | {share:.0%} |", flush=True)
+        cells = (f"{best[each]:,.0f}" if each in best else "" for each in SETTINGS)
+        print(f"| {row.title} | {' | '.join(cells)} | {share:.0%} |", flush=True)
     return 0
 
 

@@ -133,17 +133,25 @@ class Transfer(NamedTuple):
     seconds: float
 
 
+class Narrow(NamedTuple):
+    """A prefix for which the store admits fewer requests than for others: `limit` of them may be in flight now."""
+
+    prefix: str
+    limit: int
+
+
 class Flight(NamedTuple):
     """Requests in flight: `limit` are allowed now, `most` at any time, `refused` were turned away by the store.
 
     The limit is lower than `most` where fewer serve as well, and where the store asks for fewer: then `throttled` says so. It
-    is 0 while the store admits none and is tried every few seconds.
+    is 0 while the store admits none and is tried every few seconds. `narrow` are prefixes with a limit of their own.
     """
 
     limit: int = 0
     most: int = 0
     refused: int = 0
     throttled: bool = False
+    narrow: tuple[Narrow, ...] = ()
 
 
 class Allowance(NamedTuple):

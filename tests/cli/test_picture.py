@@ -10,7 +10,7 @@ from rich.console import Console
 from asyncmirror.cli.fold import State
 from asyncmirror.cli.picture import fit, picture
 from asyncmirror.cli.report import periodic
-from asyncmirror.events import Allowance, Erasing, Flight, Progress, Started, Transfer
+from asyncmirror.events import Allowance, Erasing, Flight, Narrow, Progress, Started, Transfer
 from asyncmirror.model import Outcome
 from asyncmirror.rates import Pace
 
@@ -77,6 +77,8 @@ def test_a_store_that_asks_for_fewer_requests_is_seen() -> None:
     gauges = progress(scanning=True)
     assert drawn(gauges._replace(flight=Flight(12, 64, 99, throttled=True)), 80, 24)[-1] == "throttled: 12 of 64 in flight"
     assert "throttled" not in "".join(drawn(gauges._replace(flight=Flight(12, 64, 99)), 80, 24))
+    narrow = Flight(64, 64, 99, narrow=(Narrow("bad\x1b[2J/", 5),))
+    assert drawn(gauges._replace(flight=narrow), 80, 24)[-1] == "throttled under bad\\x1b[2J/: 5 in flight"
 
 
 def test_a_pause_is_seen_in_place_of_what_the_store_asks_for() -> None:

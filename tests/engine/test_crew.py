@@ -10,8 +10,8 @@ import pytest
 
 from asyncmirror.engine.frames import Frames
 from asyncmirror.engine.mirror import Mirror
-from asyncmirror.engine.several import Several, portion, share
-from asyncmirror.events import Allowance, Event, Settled, Summary
+from asyncmirror.engine.several import Several, added_up, portion, share
+from asyncmirror.events import Allowance, Event, Flight, Narrow, Settled, Summary
 from asyncmirror.model import Outcome
 from asyncmirror.settings import Connection, Destination, ObjectOptions, Settings, Tuning
 from asyncmirror.sizes import MIB
@@ -41,6 +41,12 @@ def settings(tmp_path: Path, server: S3Server) -> Settings:
     (root / "big").write_bytes(os.urandom(MIB) * 23)
     connection = Connection(endpoint_url=server.url, region="us-east-1")
     return Settings(root, Destination("box"), connection, tuning=TUNING, journal=tmp_path / "j.sqlite", probe=False)
+
+
+def test_the_gauges_of_several_processes_are_added_up() -> None:
+    first = Flight(8, 10, 1, narrow=(Narrow("a/", 3),))
+    second = Flight(8, 10, 2, throttled=True, narrow=(Narrow("a/", 4), Narrow("b/", 1)))
+    assert added_up([first, second]) == Flight(16, 20, 3, throttled=True, narrow=(Narrow("a/", 7), Narrow("b/", 1)))
 
 
 async def run(settings: Settings, at: int = -1, act: str = "") -> Ran:

@@ -12,7 +12,7 @@ from asyncmirror.engine.history import End, Run, read_history
 from asyncmirror.engine.mirror import Mirror
 from asyncmirror.engine.status import Live, Status, Trouble, Upload, from_plain, read_status, to_plain
 from asyncmirror.errors import JournalError, UsageError
-from asyncmirror.events import Allowance, Erasing, Flight, Progress, Started, Transfer
+from asyncmirror.events import Allowance, Erasing, Flight, Narrow, Progress, Started, Transfer
 from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.changes import Condemn
 from asyncmirror.journal.lock import Holder, Lock
@@ -21,6 +21,8 @@ from asyncmirror.journal.writer import Journal
 from asyncmirror.model import Outcome
 from asyncmirror.settings import Remap
 from tests.engine.house import House
+
+FLIGHT = Flight(1, 2, 3, narrow=(Narrow("a/", 4),))
 
 
 async def test_a_finished_run_is_read_from_the_file(house: House) -> None:
@@ -95,7 +97,7 @@ def test_a_report_survives_the_socket() -> None:
     assert from_plain(json.loads(json.dumps(to_plain(report)))) == report
     transfers = (Transfer(b"\xff\x1b", 1, 2, 0.5),)
     settled = {Outcome.FAILED: 5}
-    gauges = Progress(scanned=1, settled=settled, settled_bytes=settled, seconds=9.5, slowest=transfers, flight=Flight(1, 2, 3))
+    gauges = Progress(scanned=1, settled=settled, settled_bytes=settled, seconds=9.5, slowest=transfers, flight=FLIGHT)
     gauges = gauges._replace(
         scanning=False, paused=True, queued=2, queued_bytes=3, bytes_sent=4, requests=5, allowance=Allowance(6, 7.5, 8.5)
     )

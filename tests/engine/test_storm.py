@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from asyncmirror.engine.mirror import Mirror
-from asyncmirror.events import Event, Flight, Notice, Settled
+from asyncmirror.events import Event, Flight, Notice, Settled, Started
 from asyncmirror.model import Outcome
+from asyncmirror.plan.prefixes import Found
 from asyncmirror.settings import Connection, Destination, Settings, Tuning
 from asyncmirror.testing import Fault, FaultPlan, Kind, S3Server, ServerConfig
 from tests.engine.house import Ran
@@ -119,3 +120,27 @@ async def test_a_run_can_be_ended_in_a_storm_and_goes_on_afterwards(settings: Se
 
 async def _collect(mirror: Mirror) -> list[Event]:
     return [event async for event in mirror.run()]
+
+
+@pytest.mark.usefixtures("server")
+async def test_a_narrow_prefix_holds_up_nobody(settings: Settings) -> None:
+    for n in range(160):
+        path = settings.source / ("slow" if n % 2 else "fast") / f"f{n}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"body")
+    watched = Watched()
+    async with Mirror(settings) as mirror:
+        async for event in mirror.run():
+            watched.events.append(event)
+            if isinstance(event, Started):
+                assert mirror._run is not None
+                limited = mirror._run._stages._store.limited
+                limited.lanes._divide(Found("slow/", 0.0), limited.throttle.allowance)
+                limited.lanes._tell()
+                assert [each.prefix for each in mirror.progress().flight.narrow] == ["slow/"]
+    settled = [event.key for event in watched.events if isinstance(event, Settled) and event.outcome is Outcome.COMPLETE]
+    assert len(settled) == FILES + 160
+    last = max(place for place, key in enumerate(settled) if not key.startswith("slow/"))
+    assert sum(key.startswith("slow/") for key in settled[last:]) > 10, "they were overtaken"
+    (notice,) = watched.notices
+    assert "fewer requests under slow/ than" in notice

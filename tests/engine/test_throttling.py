@@ -1,7 +1,7 @@
 """What the user is told of a store that asks for fewer requests."""
 
-from asyncmirror.engine.throttling import Throttling
-from asyncmirror.events import Flight
+from asyncmirror.engine.throttling import _PREFIXES, Throttling
+from asyncmirror.events import Flight, Narrow
 
 FREE, FEW = Flight(64, 64), Flight(12, 64, throttled=True)
 
@@ -54,3 +54,13 @@ def test_what_lasts_is_told_less_and_less_often() -> None:
     assert told.after(90000, FEW._replace(limit=0, refused=1234)) == [
         "for 5819 min the store has asked for fewer requests: 0 of 64 in flight, 1,234 turned away; no file fails for that"
     ]
+
+
+def test_a_narrow_prefix_is_told_of_once_and_not_too_many_are() -> None:
+    told = Told()
+    narrow = FREE._replace(narrow=(Narrow("a/", 7),))
+    (said,) = told.after(1, narrow)
+    assert "fewer requests under a/ than elsewhere (SlowDown): it gets 7 in flight" in said
+    assert told.after(1, narrow) == told.after(1, FREE) == told.after(1000, narrow) == []
+    many = FREE._replace(narrow=tuple(Narrow(f"{number}/", 1) for number in range(2 * _PREFIXES)))
+    assert len(told.after(1, many)) == _PREFIXES - 1

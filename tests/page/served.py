@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aiohttp import ClientSession
 
-from asyncmirror.events import Flight, Progress, Started, Summary, Transfer
+from asyncmirror.events import Flight, Narrow, Progress, Started, Summary, Transfer
 from asyncmirror.http.address import Address
 from asyncmirror.http.site import Site
 from asyncmirror.journal.belongs import Belongs
@@ -46,7 +46,7 @@ def progress(complete: int = 0, *, failed: int = 0, seconds: float = 1.0, transf
         requests=complete + failed,
         seconds=seconds,
         slowest=tuple(transfers),
-        flight=Flight(16, 64, 3),
+        flight=Flight(16, 64, 3, narrow=(Narrow("bad\x1b[2J/", 5),)),
     )
 
 

@@ -126,7 +126,12 @@ async def test_how_far_it_is(site: Site) -> None:
         "failed": {"count": 1, "bytes": 1024, "problem": True},
     }
     assert (run["problems"], run["share"], run["scanning"], run["result"]) == (1, 0.41, False, None)
-    assert told["in_flight"] == {"limit": 16, "most": 64, "throttled": False}
+    assert told["in_flight"] == {
+        "limit": 16,
+        "most": 64,
+        "throttled": False,
+        "narrow": [{"prefix": "bad\\x1b[2J/", "limit": 5}],
+    }
     assert told["allowance"] == {"bytes_per_second": None, "until": None, "requests_per_second": None}
     [slow] = told["slowest"]
     assert slow == {"path": "\udcff\udcfe no UTF-8", "name": "\\xff\\xfe no UTF-8", "sent": 5, "size": 10, "seconds": 1.5}

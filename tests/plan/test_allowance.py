@@ -115,6 +115,23 @@ def test_refusals_of_a_few_are_not_of_too_many() -> None:
     assert allowance.climb.stands == 64
 
 
+@pytest.mark.parametrize(("share", "limit"), [(0.0, 4), (0.5, 32), (1.0, 64)])
+def test_a_part_of_the_requests_begins_with_what_it_had(share: float, limit: int) -> None:
+    assert Allowance.auto(MOST, 64).part(share).limit == limit
+    fixed = Allowance.fixed(64).part(share)
+    assert (fixed.limit, fixed.most) == (limit, 64)
+    assert Allowance.fixed(2).part(share).limit == 2
+
+
+def test_what_was_before_stands_again() -> None:
+    before = going(Allowance.auto(MOST, 64))
+    assert before.limit == 128
+    again = before.resumed(1000)
+    assert (again.limit, again.pace.mark) == (64, 1000), "what was being tried is begun anew"
+    assert refused(again, 1000, 1.0).limit == 64, "what was begun before is old news"
+    assert Allowance.fixed(5).resumed(1000).limit == 5
+
+
 def test_it_can_be_turned_to_and_fro() -> None:
     fixed = Allowance.fixed(20).steered(30, auto=False)
     assert (fixed.limit, fixed.most, fixed.climb) == (30, 30, None)

@@ -78,8 +78,10 @@ def problem_count(progress: Progress) -> int:
 
 
 def throttled(flight: Flight) -> str:
-    """How few requests may be in flight; empty where the store does not ask for fewer."""
-    return f"throttled: {flight.limit:,} of {flight.most:,} in flight" if flight.throttled else ""
+    """How few requests may be in flight, in all and under narrow prefixes; empty where the store does not ask for fewer."""
+    said = [f"throttled: {flight.limit:,} of {flight.most:,} in flight"] if flight.throttled else []
+    said += [f"throttled under {show_line(prefix)}: {limit:,} in flight" for prefix, limit in flight.narrow]
+    return "; ".join(said)
 
 
 def limited(allowance: Allowance) -> str:

@@ -14,6 +14,7 @@ from asyncmirror.cli.fold import PROBLEMS_KEPT
 from asyncmirror.cli.gather import Gathered
 from asyncmirror.cli.json_lines import dump
 from asyncmirror.cli.report import duration, periodic, problem, table
+from asyncmirror.engine.gauges import flight_to_plain
 from asyncmirror.engine.journals import belongs, default_journal, running
 from asyncmirror.engine.status import Live, Status, read_status
 from asyncmirror.errors import UsageError
@@ -113,7 +114,7 @@ def live(found: Live) -> dict[str, object]:
             for outcome, count in sorted(progress.settled.items())
             if count
         },
-        "flight": progress.flight._asdict(),
+        "flight": flight_to_plain(progress.flight),
         "slowest": [{**transfer._asdict(), "path": decode(transfer.path)} for transfer in progress.slowest],
     }
 

@@ -29,6 +29,11 @@ class Channel(Generic[T]):
         """How many items are in it."""
         return len(self._items)
 
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing to take any more, now or later."""
+        return self._closed and not self._items
+
     def put(self, item: T) -> None:
         """Add an item from a thread, waiting while the channel is full. In a closed channel it is dropped."""
         with self._space:

@@ -4,13 +4,16 @@ Owns the channels between the scan and the workers, the gauges of both, and what
 scan threads put, one task runs, as many work as `workers` has hired.
 """
 
+from collections.abc import Sequence
+
 from asyncmirror.engine.channel import Channel
 from asyncmirror.engine.crew import Crew
 from asyncmirror.engine.forecast import Forecast, Outlook
+from asyncmirror.engine.parking import MEMORY, Parking
 from asyncmirror.engine.planner import Plan
 from asyncmirror.engine.recorder import Recorder
 from asyncmirror.errors import SecretError
-from asyncmirror.events import Event, Settled
+from asyncmirror.events import Event, Narrow, Settled
 from asyncmirror.model import Outcome
 from asyncmirror.plan.hops import INLINE_MOST
 from asyncmirror.settings import Settings, Tuning
@@ -44,11 +47,12 @@ class Distributing:
         self._ending = False
         self._plans: Channel[Plan] = Channel(_PLANS)
         self._works: Channel[Work] = Channel(_WORKS)
+        self._parking = Parking(self._works, settings.tuning.max_memory // MEMORY)
 
     @property
     def queued(self) -> int:
         """How many works wait."""
-        return len(self._works)
+        return len(self._works) + len(self._parking)
 
     @property
     def forecast(self) -> Forecast | None:
@@ -66,6 +70,7 @@ class Distributing:
     def steer(self, tuning: Tuning) -> None:
         """Go by another tuning from now on."""
         self._tuning = tuning
+        self._parking.most = tuning.max_memory // MEMORY
 
     def end(self) -> None:
         """Give out no more works."""
@@ -75,7 +80,8 @@ class Distributing:
         """Let nothing that waits be done; whether there was something."""
         left = len(self._plans) > 0
         self._plans.close()
-        left = bool(self._works.clear()) or left
+        left = bool(self._works.clear() or self._parking) or left
+        self._parking.clear()
         self._works.close()
         self.queued_bytes = 0
         return left
@@ -110,15 +116,21 @@ class Distributing:
         def joins(first: Work, other: Work) -> bool:
             return first.is_plain(least) and other.is_plain(least)
 
-        while works := await self._works.take(self._together(crew), joins):
+        def together() -> int:
+            """A worker's share of what waits, and no more than the crew likes."""
+            return max(1, min(crew.files, len(self._works) // max(1, crew.flight.limit)))
+
+        def narrow() -> Sequence[Narrow]:
+            return crew.flight.narrow
+
+        while works := (handful := await self._parking.take(together, narrow, joins)).works:
             self.queued_bytes -= sum(work.size for work in works)
-            await crew.run(works)
+            try:
+                await crew.run(works)
+            finally:
+                self._parking.done(handful)
             await self._recorder.room()
             await self._outbox.room()
-
-    def _together(self, crew: Crew) -> int:
-        """How many works a worker takes at once: its share of what waits, and no more than the crew likes."""
-        return max(1, min(crew.files, len(self._works) // max(1, crew.flight.limit)))
 
     async def _would(self, work: Work) -> Settled:
         """What a dry run says of a work; of secrets it knows those that their path gives away."""

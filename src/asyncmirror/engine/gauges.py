@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from asyncmirror.events import Allowance, Erasing, Flight, Progress, Transfer, Waiting
+from asyncmirror.events import Allowance, Erasing, Flight, Narrow, Progress, Transfer, Waiting
 from asyncmirror.model import Outcome
 
 _END_OF_TIME = 1 << 37
@@ -25,11 +25,16 @@ def to_plain(progress: Progress) -> dict[str, object]:
         "settled": _by_number(progress.settled),
         "settled_bytes": _by_number(progress.settled_bytes),
         "slowest": [[os.fsdecode(path), *rest] for path, *rest in progress.slowest],
-        "flight": progress.flight._asdict(),
+        "flight": flight_to_plain(progress.flight),
         "waiting": progress.waiting,
         "allowance": progress.allowance._asdict(),
         "erasing": progress.erasing and progress.erasing._asdict(),
     }
+
+
+def flight_to_plain(flight: Flight) -> dict[str, object]:
+    """Those of the requests in flight, of what JSON has."""
+    return {**flight._asdict(), "narrow": [each._asdict() for each in flight.narrow]}
 
 
 def from_plain(found: object) -> Progress:
@@ -44,7 +49,11 @@ def from_plain(found: object) -> Progress:
         for name in ("settled", "settled_bytes")
     )
     slowest = tuple(map(_transfer, listed(told.get("slowest", []))))
-    flight = Flight._make(_numbers(Flight(), mapping(told.get("flight", {}))))
+    flown = mapping(told.get("flight", {}))
+    narrow = tuple(
+        Narrow(text(each["prefix"]), number(each["limit"])) for each in map(mapping, listed(flown.get("narrow", [])))
+    )
+    flight = Flight._make(_numbers(Flight(), flown))._replace(narrow=narrow)
     allowance = Allowance._make(_numbers(Allowance(), mapping(told.get("allowance", {}))))
     moment(allowance.until)
     progress = Progress._make(_numbers(Progress(), told))

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import socket
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -36,7 +37,7 @@ from asyncmirror.engine.frames import (
 from asyncmirror.engine.levels import log_levels
 from asyncmirror.engine.throttling import Throttling
 from asyncmirror.errors import AsyncmirrorError, JournalError, ProcessError
-from asyncmirror.events import Flight, Transfer
+from asyncmirror.events import Flight, Narrow, Transfer
 from asyncmirror.settings import Settings, Tuning
 from asyncmirror.store.limit import LimitedStore
 from asyncmirror.transfer.work import Ledger, Work
@@ -164,9 +165,7 @@ class Several:
     @property
     def flight(self) -> Flight:
         """See `Crew.flight`: each process has its share, and finds out for itself what the store admits."""
-        flights = [member.flight for member in self._members]
-        limit, most, refused, throttled = map(sum, zip(*flights, strict=True))
-        return Flight(limit, most, refused, throttled > 0)
+        return added_up([member.flight for member in self._members])
 
     async def run(self, works: list[Work]) -> None:
         """See `Crew.run`: the process with the least to do gets them."""
@@ -197,6 +196,16 @@ class Several:
         """See `Crew.slowest`."""
         found = [transfer for member in self._members for transfer in member.slowest]
         return tuple(sorted(found, key=lambda transfer: -transfer.seconds)[:SLOWEST])
+
+
+def added_up(flights: Sequence[Flight]) -> Flight:
+    """The gauges of several processes as those of one."""
+    limit, most, refused = map(sum, zip(*(flight[:3] for flight in flights), strict=True))
+    limits = Counter[str]()
+    for flight in flights:
+        limits.update(dict(flight.narrow))
+    narrow = tuple(Narrow(prefix, count) for prefix, count in limits.items())
+    return Flight(limit, most, refused, any(flight.throttled for flight in flights), narrow)
 
 
 def share(tuning: Tuning) -> Tuning:

@@ -11,6 +11,8 @@ from asyncmirror.events import Flight
 
 _QUIET = 300.0
 """Seconds from one telling to the next that may follow."""
+_PREFIXES = 20
+"""That are told of in a run, each once."""
 
 
 class Throttling:
@@ -29,9 +31,11 @@ class Throttling:
         self._told = False
         self._next = clock()
         self._quiet = _QUIET
+        self._narrow: set[str] = set()
 
     def observe(self, flight: Flight) -> None:
         """Take in the gauges, which may have changed."""
+        self._divided(flight)
         now = self._clock()
         throttled = flight.throttled
         if self._since is None:
@@ -55,6 +59,15 @@ class Throttling:
                 f"for {span / 60:.0f} min the store has asked for fewer requests: {flight.limit} of {flight.most} in flight,"
                 f" {refused:,} turned away; no file fails for that"
             )
+
+    def _divided(self, flight: Flight) -> None:
+        for prefix, limit in flight.narrow:
+            if prefix not in self._narrow and len(self._narrow) < _PREFIXES:
+                self._narrow.add(prefix)
+                self._tell(
+                    f"the store admits fewer requests under {prefix} than elsewhere (SlowDown): it gets {limit} in flight for"
+                    " now, the others as many as before, and no file fails for that"
+                )
 
     def _begun(self, now: float) -> None:
         if now >= self._next:

@@ -77,6 +77,7 @@ def status(picture: Picture, health: Health, instance: Instance, now: float) -> 
             "limit": progress.flight.limit,
             "most": progress.flight.most,
             "throttled": running and progress.flight.throttled,
+            "narrow": [{**each._asdict(), "prefix": show_line(each.prefix)} for each in progress.flight.narrow if running],
         },
         "allowance": _allowance(progress.allowance),
         "slowest": _slowest(progress),

@@ -19,6 +19,8 @@ SOON = 0.4
 """Seconds from one lowering to the next, where few are refused: a store whose credit is used up refuses some at any rate."""
 EARNEST = 0.2
 """So many of the requests begun since the last lowering were refused: it is not a little too much, and the pace takes over."""
+FEW = 4
+"""What a part of the requests is allowed to begin with, at least: with fewer it takes long to find out what serves best."""
 REMEMBERED = 60.0
 """Seconds after the last refusal for which the store counts as one that asks for fewer, though the climb has settled below."""
 
@@ -111,15 +113,18 @@ class Allowance(NamedTuple):
 
     def part(self, share: float) -> "Allowance":
         """An allowance for a part of the requests that has had such a share of what is allowed to all."""
-        start = max(1, round(share * self.limit))
-        if self.climb is not None:
-            return Allowance.auto(self.climb.most, start)
-        return Allowance(Pace.free(self.most)._replace(limit=float(min(start, self.most)), good=float(start)))
+        start = min(self.most, max(FEW, round(share * self.limit)))
+        if self.climb is not None:  # about what it can have: it is not halved when refused, and twice as many would be too much
+            return Allowance(Pace.free(start), Climb.begin(self.climb.most, start)._replace(refused=2 * start))
+        return Allowance(Pace.free(self.most)._replace(limit=float(start), good=float(start)))
 
     def resumed(self, begun: int) -> "Allowance":
         """The same again, as if nothing had been refused since; `begun` is the last request that has been begun."""
-        climb = None if self.climb is None else self.climb.within(self.climb.most)
-        return Allowance(self.pace._replace(mark=begun, heard=begun), climb)
+        pace = self.pace._replace(mark=begun, heard=begun)
+        if self.climb is None:
+            return Allowance(pace)
+        climb = self.climb.begun_anew()
+        return Allowance(pace.steered(climb.limit), climb)
 
     def steered(self, most: int, *, auto: bool) -> "Allowance":
         """The same under another `most`, climbing from what is allowed now, or not at all."""

@@ -44,6 +44,9 @@ TOLERATED = -0.2
 """What a trial below a limit that was refused may lose, a logarithm: there, what is not refused is good."""
 PATIENCE = 15.0
 """Seconds after which a doubt is a verdict against the change."""
+CALM, BOLD = 5.0, 1.5
+"""Seconds without a refusal after which the limit that was refused is forgotten, and the step that is tried then: the store may
+admit far more by now, and what is a little too much costs next to nothing, for there is a sound limit to go back to."""
 BACKED_OFF = 0.95
 """What a refusal at the limit that stands leaves of it, at most."""
 SOUND = 2.0
@@ -78,6 +81,7 @@ class Climb(NamedTuple):
     down_step: float = COARSE
     halved: int = 0  # the limit before it was halved without having been measured
     refused: int = 0  # the limit that was last refused
+    refused_at: float = 0.0
     sound: int = 0  # the limit that last stood for a while without a refusal; 0: none since that was refused, too
     since: float = 0.0  # from when on the limit stands
     eased_at: float = 0.0  # when memory pressure may lower it again
@@ -118,14 +122,18 @@ class Climb(NamedTuple):
         """
         over = self._replace(trial=None, trying=False, window=None, since=at)
         if self.limit > self.stands:
-            return _put_off(over._replace(refused=self.limit), at, COARSE, LONGEST_REFUSED)
+            return _put_off(over._replace(refused=self.limit, refused_at=at), at, COARSE, LONGEST_REFUSED)
         if self.rate is None and not self.refused:
             return over._replace(stands=max(1, min(self.stands, level // 2)), halved=self.halved or self.stands)
         lower = max(1, min(self.stands, int(level * BACKED_OFF + 0.5)))
         if self.sound:
             lower = min(lower, max(self.sound, lower // 2))
         over = over._replace(stands=lower, rate=None, sound=0)
-        return _put_off(over._replace(refused=self.limit), at, COARSE, LONGEST_REFUSED)
+        return _put_off(over._replace(refused=self.limit, refused_at=at), at, COARSE, LONGEST_REFUSED)
+
+    def begun_anew(self) -> "Climb":
+        """The same without what is being tried and measured."""
+        return self._replace(trial=None, trying=False, window=None)
 
     def restored(self) -> "Climb":
         """The same as before a limit was halved that had not been measured, if it was the last that happened."""
@@ -159,6 +167,10 @@ def _stood(climb: Climb, rate: Rate, reading: Reading) -> Climb:
     climb = climb._replace(rate=rate, window=Window(reading, settled=True), halved=0)
     if reading.at - climb.since >= SOUND:
         climb = climb._replace(sound=stands)
+    if climb.refused and reading.at - climb.refused_at >= CALM:
+        climb = climb._replace(
+            refused=0, up_step=max(BOLD, climb.up_step), up_at=min(climb.up_at, reading.at), up_pause=FIRST_UP
+        )
     if trial is None:
         if before is not None and rate.gain(before) > CHANGED:
             return climb._replace(up_at=reading.at, up_pause=FIRST_UP)

@@ -1,10 +1,10 @@
 """At most so many requests at once, each at most so long; and the count of what was sent.
 
 Owns the deadline and the gauges, and takes a slot for each attempt: `retry` stands above and waits without one. How many slots
-there are, the `throttle` decides, which is told how requests end; what may be sent in a second, `limits`. The deadline begins
-when all that is there, so that waiting for it is no failure. Listings and reads take no slot: they make one request at a time,
-as fast as their consumer goes on, and one that held a slot would lock out a consumer that sends requests of its own in between.
-Knows no backoff.
+there are, the `throttle` decides, which is told how requests end; which have fewer of their own, `lanes`; what may be sent in
+a second, `limits`. The deadline begins when all that is there, so that waiting for it is no failure. Listings and reads take no
+slot: they make one request at a time, as fast as their consumer goes on, and one that held a slot would lock out a consumer
+that sends requests of its own in between. Knows no backoff.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ from asyncmirror.model import (
 from asyncmirror.plan.allowance import Allowance
 from asyncmirror.plan.climb import START
 from asyncmirror.settings import Tuning
+from asyncmirror.store.lanes import Lane, Lanes
 from asyncmirror.store.limits import Limits
 from asyncmirror.store.port import Store
 from asyncmirror.store.slots import Slots
@@ -58,6 +59,7 @@ class LimitedStore:
 
     Attributes:
         throttle: How many may be under way now.
+        lanes: How many of prefixes that the store admits fewer of.
         requests: Requests begun, each attempt counted; a listing or read counts as one.
     """
 
@@ -79,6 +81,7 @@ class LimitedStore:
         allowance = Allowance.auto(slots, START) if auto else Allowance.fixed(slots)
         self._slots = Slots(allowance.limit)
         self.throttle = Throttle(self._slots, allowance)
+        self.lanes = Lanes(self._slots, self.throttle)
         self._timeout = timeout
         self._within: Callable[[int], AbstractAsyncContextManager[object]] = nullcontext if keeps_time else self._deadline
         self._keeps_pace = keeps_pace
@@ -101,7 +104,8 @@ class LimitedStore:
 
     def steer(self, tuning: Tuning) -> None:
         """Go by another tuning from now on."""
-        self.throttle.steer(tuning.concurrency, auto=tuning.auto)
+        for each in (self.throttle, self.lanes):
+            each.steer(tuning.concurrency, auto=tuning.auto)
         self.limits.steer(tuning)
         self._waits = self._must_wait()
 
@@ -126,12 +130,14 @@ class LimitedStore:
     def begin(self) -> None:
         """Another run begins: who waits is no longer turned away."""
         self.throttle.begin()
+        self.lanes.begin()
         self.limits.requests.admit()
         self._bodies.admit()
 
     def end(self) -> None:
         """Turn away who waits, because less is allowed than was asked for, or nothing; what is in flight goes on."""
         self.throttle.end()
+        self.lanes.end()
         self._bodies.refuse(lambda: ThrottledError("the run ended before this body's turn came"))
         self.limits.requests.refuse(lambda: ThrottledError("the run ended before this request's turn came"))
 
@@ -195,23 +201,23 @@ class LimitedStore:
         return await self._one("GetBucketPolicyStatus", "", self._store.visibility)
 
     async def _one(self, op: str, path: str, call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        if not self._slots.take():
-            await self._slots.turn()
+        at_once = not self.throttle.narrow and self._slots.take()
+        slot = self._slots if at_once else await self.lanes.enter(path, 0)
         if self._waits:
-            await self._turn()
+            await self._turn(slot)
         self.requests = ordinal = self.requests + 1
         try:
             async with asyncio.timeout(self._timeout):
                 answer = await call(*args, **kwargs)
-            if self.throttle.active:
-                self.throttle.succeeded(ordinal)
+            if self.throttle.heeds:
+                self._succeeded(path, ordinal, slot)
         except TimeoutError:
-            raise self._failed(_late(op, path), ordinal) from None
+            raise self._failed(_late(op, path), path, ordinal, slot) from None
         except StoreError as error:
-            self._failed(error, ordinal)
+            self._failed(error, path, ordinal, slot)
             raise
         finally:
-            self._slots.release()
+            slot.release()
         return answer
 
     async def _send(self, op: str, path: str, body: Body, call: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
@@ -220,10 +226,10 @@ class LimitedStore:
         if not bodies.take(size):
             await bodies.turn(size)
         try:
-            if not self._slots.take():
-                await self._slots.turn()
+            at_once = not self.throttle.narrow and self._slots.take()
+            slot = self._slots if at_once else await self.lanes.enter(path, size)
             if self._waits:
-                await self._turn(size)
+                await self._turn(slot, size)
             self.requests = ordinal = self.requests + 1
             self._bytes += size
             self._in_flight_bytes += size
@@ -232,30 +238,30 @@ class LimitedStore:
                     self.limits.bandwidth.carried += size
                 async with self._within(size):
                     answer = await call(*args)
-                if self.throttle.active:
-                    self.throttle.succeeded(ordinal)
+                if self.throttle.heeds:
+                    self._succeeded(path, ordinal, slot)
             except TimeoutError:
-                raise self._failed(_late(op, path), ordinal) from None
+                raise self._failed(_late(op, path), path, ordinal, slot) from None
             except StoreError as error:
-                self._failed(error, ordinal)
+                self._failed(error, path, ordinal, slot)
                 raise
             finally:
                 if not self._keeps_pace:
                     self.limits.bandwidth.carried -= size
                 self._in_flight_bytes -= size
-                self._slots.release()
+                slot.release()
         finally:
             bodies.release(size)
         return answer
 
-    async def _turn(self, size: int = 0) -> None:
+    async def _turn(self, slot: Slots | Lane, size: int = 0) -> None:
         """Wait until a request with so many bytes may be sent; a slot is held, and given back where nobody waits any more."""
         try:
             await self.limits.requests.turn()
             if not self._keeps_pace:
                 await self.limits.bandwidth.turn(size)
         except BaseException:
-            self._slots.release()
+            slot.release()
             raise
 
     def _deadline(self, size: int) -> AbstractAsyncContextManager[object]:
@@ -263,8 +269,19 @@ class LimitedStore:
         paced = self._keeps_pace and self.limits.bandwidth.limited
         return asyncio.timeout(None if paced else self._timeout + size / _SLOWEST)
 
-    def _failed(self, error: StoreError, ordinal: int) -> StoreError:
-        self.throttle.failed(error, ordinal, self.requests)
+    def _succeeded(self, key: str, ordinal: int, slot: Slots | Lane) -> None:
+        if isinstance(slot, Lane):
+            slot.succeeded()
+            return
+        self.lanes.admitted(key)
+        if self.throttle.active:
+            self.throttle.succeeded(ordinal)
+
+    def _failed(self, error: StoreError, key: str, ordinal: int, slot: Slots | Lane) -> StoreError:
+        if isinstance(slot, Lane):
+            slot.failed(error)
+        elif not (isinstance(error, ThrottledError) and self.lanes.refused(key)):
+            self.throttle.failed(error, ordinal, self.requests)
         return error
 
     async def _each(self, op: str, path: str, items: AsyncIterator[T], page: int = _PAGE) -> AsyncIterator[T]:

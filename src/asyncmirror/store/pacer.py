@@ -44,7 +44,10 @@ class Pacer:
         in_flight = limited.in_flight
         ended = limited.requests - in_flight - limited.throttle.refused
         pressed = self._strain.is_memory_short(now)
-        limited.throttle.look(Reading(now, ended, limited.bytes_sent, in_flight, self._strain.busy(), pressed=pressed))
+        reading = Reading(now, ended, limited.bytes_sent, in_flight, self._strain.busy(), pressed=pressed)
+        limited.throttle.look(reading)
+        if limited.throttle.heeds:
+            limited.lanes.look(reading, limited.requests)
         self._timer = self._loop.call_later(LOOK if in_flight else IDLE, self._look)
 
 
