@@ -163,7 +163,7 @@ class Mirror:
     async def run(self) -> AsyncGenerator[Event, None]:
         """Mirror. Gives events as they become true; the last is always a `Summary`. May be called again after that.
 
-        A second or later run that is told to end while it gets ready gives none.
+        A second or later run that is told to end before it has begun gives none.
 
         Raises:
             AsyncmirrorError: A second or later run could not begin, as `__aenter__` tells.

@@ -132,10 +132,7 @@ async def _rest(
 
 
 async def unless(event: asyncio.Event, work: Coroutine[object, object, None]) -> bool:
-    """Do some work, but give it up when an event is set meanwhile; whether it was done. Whatever it raises is raised."""
-    if event.is_set():
-        await work
-        return True
+    """Do some work, but give it up when an event is set; whether it was done. Whatever it raises is raised."""
     doing, waiting = asyncio.create_task(work), asyncio.create_task(event.wait())
     try:
         await asyncio.wait((doing, waiting), return_when=asyncio.FIRST_COMPLETED)
