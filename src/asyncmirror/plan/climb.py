@@ -132,8 +132,10 @@ class Climb(NamedTuple):
         return _put_off(over._replace(refused=self.limit, refused_at=at), at, COARSE, LONGEST_REFUSED)
 
     def begun_anew(self) -> "Climb":
-        """The same without what is being tried and measured."""
-        return self._replace(trial=None, trying=False, window=None)
+        """The same without what is being tried and measured, and without what was refused: more is tried at once."""
+        return self._replace(
+            trial=None, trying=False, window=None, refused=0, up_step=DOUBLE, up_at=self.refused_at, up_pause=FIRST_UP
+        )
 
     def restored(self) -> "Climb":
         """The same as before a limit was halved that had not been measured, if it was the last that happened."""

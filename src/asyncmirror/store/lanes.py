@@ -18,10 +18,12 @@ from asyncmirror.plan.trial import Reading
 from asyncmirror.store.slots import Slots
 from asyncmirror.store.throttle import Throttle
 
-HEEDED = 2.0
+HEEDED = 10.0
 """Seconds after a refusal for which keys are heard: what is admitted at other times tells nothing."""
 SPAN = 0.25
 """Seconds of keys that are weighed together, at least; so many more as it takes to hear enough refusals that tell something."""
+MANY = 24
+"""Refusals that suffice for a suspicion, if there is to be one."""
 KEYS = 4096
 """And no more than so many of them."""
 FORGOTTEN = 60.0
@@ -199,7 +201,9 @@ class Lanes:
         if found:
             for each in found[: DIVISIONS - len(self._lanes)]:
                 self._divide(each, heard.allowed)
-            self._throttle.resume_at(heard.allowed, begun)
+            self._throttle.resume_at(max(heard.allowed, self._throttle.allowance, key=lambda allowance: allowance.limit), begun)
+        if not self._evidence.suspected and len(heard.refused) < MANY and len(heard.admitted) < KEYS:
+            return
         allowed = heard.allowed if self._evidence.suspected else self._throttle.allowance
         self._heard = _Heard(now, allowed, [], [])
 
