@@ -123,7 +123,7 @@ async def test_parts_of_a_file_follow(house: House) -> None:
         await store.stays(5)
         mirror.steer(replace(mirror.tuning, concurrency=9))
         await store.stays(9)
-        mirror.steer(replace(mirror.tuning, max_memory=2 * PART))
+        mirror.steer(replace(mirror.tuning, max_memory=3 * PART))  # a quarter of it is the SDK's
         await store.let(9)
         await store.stays(2)
 
