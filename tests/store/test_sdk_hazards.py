@@ -49,10 +49,15 @@ async def test_a_request_on_a_stale_connection_is_not_sent_again_behind_our_back
 
 
 async def test_a_body_goes_at_the_pace_that_is_allowed() -> None:
-    body, meter = bytes(range(256)) * 1024, Meter(512, 256 << 10)
+    body, meter, in_hand = bytes(range(256)) * 1024, Meter(512, 256 << 10), list[int]()
     meter.limit(lambda: 1 << 20)
+
+    def answer(_: int, __: Heard) -> bytes:
+        in_hand.append(meter.carried)
+        return STORED
+
     async with (
-        serving(lambda _, __: STORED) as server,
+        serving(answer) as server,
         S3Store("bucket", Connection(endpoint_url=server.url), ObjectOptions(), 4, meter) as store,
     ):
         began = time.monotonic()
@@ -61,6 +66,7 @@ async def test_a_body_goes_at_the_pace_that_is_allowed() -> None:
         meter.limit(None)
         await put(store, body)
     assert [request.body == body for request in server.heard] == [True, True]
+    assert (in_hand, meter.carried) == ([len(body)] * 2, 0)
 
 
 async def test_a_redirect_is_not_followed() -> None:
