@@ -12,6 +12,7 @@ from asyncmirror.plan.allowance import Allowance
 from asyncmirror.plan.prefixes import DIVISIONS
 from asyncmirror.plan.trial import Reading
 from asyncmirror.settings import Tuning
+from asyncmirror.store import lanes
 from asyncmirror.store.lanes import FORGOTTEN, HEEDED, KEYS, SPAN, Lane, Lanes
 from asyncmirror.store.limit import LimitedStore
 from asyncmirror.store.memory import MemoryStore
@@ -189,6 +190,26 @@ async def test_there_are_so_many_at_most() -> None:
     for number in range(DIVISIONS + 2):
         divided.hear(f"a{number}/", "b/", spans=2)
     assert len(divided.throttle.flight.narrow) == DIVISIONS
+
+
+async def test_few_refusals_at_a_time_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    for many, prefixes in ((lanes.MANY, ["a/"]), (0, [])):
+        monkeypatch.setattr(lanes, "MANY", many)
+        divided = Divided()
+        divided.hear("a/", "b/", times=4, spans=12)
+        assert [each.prefix for each in divided.throttle.flight.narrow] == prefixes
+
+
+async def test_another_run_finds_out_anew() -> None:
+    divided = Divided()
+    lane = await divided.lane()
+    while lane.slots.take():
+        pass
+    waiting = asyncio.create_task(lane.enter(1))
+    await asyncio.sleep(0)
+    divided.lanes.begin()
+    await waiting
+    assert divided.throttle.flight.narrow == ()
 
 
 async def test_at_the_end_whoever_waits_is_turned_away() -> None:

@@ -197,13 +197,14 @@ class Lanes:
             return
         if now - heard.since < SPAN or not tells(len(heard.refused)):
             return
-        self._evidence, found = self._evidence.weigh(heard.refused, heard.admitted)
+        evidence, found = self._evidence.weigh(heard.refused, heard.admitted)
+        if not evidence.suspected and len(heard.refused) < MANY and len(heard.admitted) < KEYS:
+            return
+        self._evidence = evidence
         if found:
             for each in found[: DIVISIONS - len(self._lanes)]:
                 self._divide(each, heard.allowed)
             self._throttle.resume_at(max(heard.allowed, self._throttle.allowance, key=lambda allowance: allowance.limit), begun)
-        if not self._evidence.suspected and len(heard.refused) < MANY and len(heard.admitted) < KEYS:
-            return
         allowed = heard.allowed if self._evidence.suspected else self._throttle.allowance
         self._heard = _Heard(now, allowed, [], [])
 
