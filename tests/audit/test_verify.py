@@ -15,6 +15,7 @@ from asyncmirror.audit.merge import Finding, Verdict
 from asyncmirror.audit.verify import Report, Verifier
 from asyncmirror.checksum import compute
 from asyncmirror.errors import BucketError, ConnectionFaultError, JournalError, UsageError
+from asyncmirror.journal import queries
 from asyncmirror.journal.belongs import Belongs
 from asyncmirror.journal.schema import connect
 from asyncmirror.journal.writer import Journal
@@ -140,12 +141,31 @@ async def test_repair_has_the_next_sync_send_what_is_amiss_and_nothing_else(hous
     assert (await house.run()).count(Outcome.UNCHANGED) == len(NAMES)
     done = await verify(house, repair=True)
     assert (done.report.repaired, done.report.exit_code) == (2, 3)
+    again = await verify(house, ignore_extra=True)
+    assert (again.report.account.incomplete, again.report.exit_code) == (2, 3), "what is to be sent yet is not there"
     ran = await house.run()
     assert {path for path, event in ran.settled.items() if event.outcome is Outcome.COMPLETE} == {b"a/c", b"b"}
     assert {sent.key for sent in house.store.sent if sent.op == "PutObject"} == {"pre/a/c", "pre/b"}
     assert house.store.data("pre/a/c") == b"a/c" * 100
     assert house.store.data("pre/zzz") == b"extra"
     assert (await verify(house, ignore_extra=True)).report.exit_code == 0
+
+
+async def test_what_is_to_be_mended_is_a_problem_and_is_sent_by_a_run_over_the_problems(house: House) -> None:
+    await house.run()
+    del house.store.objects["pre/a/c"]
+    await verify(house, repair=True)
+    assert house.settings.journal is not None
+    with closing(connect(house.settings.journal)) as connection:
+        [found] = queries.problems(connection)
+    assert (found.path, found.problem.outcome, found.problem.reason) == (
+        b"a/c",
+        Outcome.FAILED,
+        "verify: it is not in the bucket",
+    )
+    ran = await house.run(house.options(only_failed=True, retry_failed=True))
+    assert {path for path, event in ran.settled.items() if event.outcome is Outcome.COMPLETE} == {b"a/c"}
+    assert (await verify(house)).report.exit_code == 0
 
 
 async def test_a_mirror_that_is_not_whole_is_not_all_there(house: House) -> None:

@@ -261,7 +261,7 @@ class Verifier:
         if finding.verdict is Verdict.EQUAL:
             return
         if self._asked.repair and kept is not None and finding.verdict in _REPAIRED:
-            await self._in_journal(reader.doubt, connection, [(kept.directory, kept.name)])
+            await self._in_journal(reader.doubt, connection, [(kept.directory, kept.name, _why(finding))])
         if finding.verdict is not Verdict.EXTRA or not self._asked.ignore_extra:
             await self._found.put(finding)
 
@@ -285,6 +285,11 @@ class Verifier:
 
 def _next(rows: Iterator[Kept]) -> list[Kept]:
     return list(islice(rows, PAGE))
+
+
+def _why(finding: Finding) -> str:
+    """The reason of the problem that a finding is from now on."""
+    return f"verify: {finding.reason or finding.verdict.value}"
 
 
 def _fatal(error: AsyncmirrorError) -> AsyncmirrorError:

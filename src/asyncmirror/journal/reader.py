@@ -75,16 +75,32 @@ def account(connection: sqlite3.Connection) -> Account:
     return Account(objects, size, unproven, incomplete, stopped == 0, within and tuple(json.loads(within)))
 
 
-def doubt(connection: sqlite3.Connection, entries: Iterable[tuple[int, bytes]]) -> None:
-    """Remember objects, by directory id and name, for `forget`. Rows may be read meanwhile: they go to a table of their own."""
-    connection.execute("CREATE TABLE IF NOT EXISTS temp.doubted (directory INTEGER, name BLOB, PRIMARY KEY (directory, name))")
-    connection.executemany("INSERT OR IGNORE INTO doubted VALUES (?, ?)", entries)
+def doubt(connection: sqlite3.Connection, entries: Iterable[tuple[int, bytes, str]]) -> None:
+    """Remember objects, by directory id and name, with the reason, for `forget`.
+
+    Rows may be read meanwhile: they go to a table of their own.
+    """
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS temp.doubted (directory INTEGER, name BLOB, reason TEXT, PRIMARY KEY (directory, name))"
+    )
+    connection.executemany("INSERT OR IGNORE INTO doubted VALUES (?, ?, ?)", entries)
 
 
 def forget(connection: sqlite3.Connection) -> int:
-    """Have the journal no longer say of those remembered that they are complete, so that the next run sends them; how many."""
+    """Have the journal no longer say of those remembered that they are complete; how many.
+
+    Each is a problem from then on, so that nobody takes the mirror for whole before a run has sent it.
+    """
     doubt(connection, ())
-    return connection.execute("DELETE FROM object WHERE (directory, name) IN (SELECT directory, name FROM doubted)").rowcount
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(
+        "INSERT OR REPLACE INTO problem SELECT directory, name, ?, reason, 1, ino, size, mtime_ns, ctime_ns"
+        " FROM object JOIN doubted USING (directory, name)",
+        (Outcome.FAILED,),
+    )
+    gone = connection.execute("DELETE FROM object WHERE (directory, name) IN (SELECT directory, name FROM doubted)").rowcount
+    connection.execute("COMMIT")
+    return gone
 
 
 class Uploads(NamedTuple):
