@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncmirror.cli.main import parser
+from asyncmirror.cli.main import parse
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 UNIT = EXAMPLES / "systemd" / "asyncmirror@.service"
@@ -35,7 +35,7 @@ def test_the_unit_is_one(tmp_path: Path) -> None:
 
 def test_the_command_of_the_unit_is_ours() -> None:
     (command,) = settings("ExecStart")
-    arguments = parser().parse_args(shlex.split(command)[1:])
+    arguments = parse(shlex.split(command)[1:])
     assert [given.option.name for given in arguments.given] == ["config", "no-progress"]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from asyncmirror.cli import doctor
 from asyncmirror.cli.gather import from_environment, gather
-from asyncmirror.cli.main import main, parser
+from asyncmirror.cli.main import main, parse
 from asyncmirror.cli.options import OPTIONS
 from asyncmirror.doctor.finding import ok, problem, warning
 from asyncmirror.doctor.question import Question
@@ -18,7 +18,7 @@ FOUND = [ok("bucket", "answers\x1b[2J"), warning("TLS", "none"), problem("clock"
 
 
 def asked(*argv: str, environ: dict[str, str] | None = None) -> Question:
-    arguments = parser().parse_args(["doctor", *argv])
+    arguments = parse(["doctor", *argv])
     options = [option for group in OPTIONS.values() for option in group]
     return doctor.question(gather(arguments.given, from_environment(options, environ or {})), arguments.places)
 

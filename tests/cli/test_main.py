@@ -10,7 +10,7 @@ import pytest
 
 import asyncmirror
 from asyncmirror.cli import screen, sync
-from asyncmirror.cli.main import main
+from asyncmirror.cli.main import main, parse
 
 HEAVY = {"aioboto3", "aiobotocore", "aiohttp", "asyncio", "awscrt", "boto3", "botocore", "orjson", "rich", "sqlite3", "uvloop"}
 
@@ -56,6 +56,22 @@ def test_a_usage_error_is_one_line_and_exit_code_2(argv: list[str], says: str, c
     assert err.endswith("\n")
     assert err[:-1].isprintable()
     assert says in err
+
+
+@pytest.mark.parametrize(
+    ("argv", "places", "given"),
+    [
+        (["sync", "a", "-q", "s3://b"], ("a", "s3://b"), ["quiet"]),
+        (["sync", "--exclude", "x", "a", "--include", "y", "s3://b", "-n"], ("a", "s3://b"), ["exclude", "include", "dry-run"]),
+        (["verify", "s3://b", "--deep", "a"], ("a", "s3://b"), ["deep"]),
+        (["sync", "-q", "--", "-a", "s3://b"], ("-a", "s3://b"), ["quiet"]),
+        (["sync", "a", "--", "-b"], ("a", "-b"), []),
+    ],
+)
+def test_flags_may_stand_between_arguments(argv: list[str], places: tuple[str, str], given: list[str]) -> None:
+    found = parse(argv)
+    assert (found.source, found.destination) == places
+    assert [each.option.name for each in found.given] == given
 
 
 def test_a_bad_variable_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

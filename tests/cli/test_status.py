@@ -5,7 +5,7 @@ import pytest
 
 from asyncmirror.cli import status
 from asyncmirror.cli.gather import from_environment, gather
-from asyncmirror.cli.main import parser
+from asyncmirror.cli.main import parse
 from asyncmirror.cli.options import OPTIONS
 from asyncmirror.engine.history import Run
 from asyncmirror.engine.status import Live, Status, Trouble, Upload
@@ -152,7 +152,7 @@ def test_the_json_object_has_its_keys() -> None:
 
 
 def located(argv: list[str], environ: dict[str, str]) -> Path:
-    arguments = parser().parse_args(["status", *argv])
+    arguments = parse(["status", *argv])
     options = [option for group in OPTIONS.values() for option in group]
     gathered = gather(arguments.given, from_environment(options, environ))
     return status.locate(gathered, arguments.source, arguments.destination)

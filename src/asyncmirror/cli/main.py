@@ -5,6 +5,7 @@ Owns the parser and the last line of defence. What a sub-command does is `cli.st
 
 import argparse
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
@@ -29,25 +30,42 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message, hint="--help lists what there is")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
+    """The parser of the whole command line, and those of the sub-commands."""
     top = _Parser(prog="asyncmirror", description=_DESCRIPTION, allow_abbrev=False)
     top.add_argument("--version", action="version", version=f"asyncmirror {asyncmirror.__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    made: dict[str, _Parser] = {}
     for name, words, usage, places, options, epilog in COMMANDS:
-        made = commands.add_parser(name, help=words, usage=f"asyncmirror {name} {usage}", epilog=epilog, allow_abbrev=False)
+        made[name] = each = commands.add_parser(
+            name, help=words, usage=f"asyncmirror {name} {usage}", epilog=epilog, allow_abbrev=False
+        )
         for place in places:
-            made.add_argument(place.name, metavar=place.metavar, help=place.help, nargs=place.nargs)
-        add_options(made, options)
-        made.set_defaults(run=RUNS[name], options=options)
-    return top
+            each.add_argument(place.name, metavar=place.metavar, help=place.help, nargs=place.nargs)
+        add_options(each, options)
+        each.set_defaults(command=name, run=RUNS[name], options=options)
+    return top, made
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Read a command line. Flags may stand anywhere behind the command, between two arguments too, unless there is a ``--``.
+
+    Raises:
+        UsageError: It is none.
+        SystemExit: It asked for the version or for help, and that was printed.
+    """
+    top, commands = _parsers()
+    # Behind a -- all are arguments, even with a dash in front: argparse knows that only where it does not look twice.
+    if argv and argv[0] in commands and "--" not in argv:
+        return commands[argv[0]].parse_intermixed_args(argv[1:])
+    return top.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (`sys.argv` if None) and give its exit code; docs/exit-codes.md lists them."""
     stderr.occupy()
     try:
-        arguments = parser().parse_args(argv)
+        arguments = parse(sys.argv[1:] if argv is None else argv)
         command: Run = arguments.run
         return command(arguments, os.environ)
     except AsyncmirrorError as error:
