@@ -8,7 +8,7 @@ import pytest
 from asyncmirror.cli import gather
 from asyncmirror.cli.command_options import DELETE
 from asyncmirror.cli.gather import Invocation, Output
-from asyncmirror.cli.main import parser
+from asyncmirror.cli.main import parse
 from asyncmirror.cli.options import OPTIONS, Option
 from asyncmirror.errors import UsageError
 from asyncmirror.http.address import Address
@@ -110,7 +110,7 @@ def rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def invoke(argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
-    arguments = parser().parse_args(["sync", "/tmp", "s3://bucket/prefix", *argv])
+    arguments = parse(["sync", "/tmp", "s3://bucket/prefix", *argv])
     gathered = gather.gather(arguments.given, gather.from_environment(ALL, environ))
     return Invocation(gathered.settings(arguments.source, arguments.destination), gathered.output())
 
@@ -241,7 +241,7 @@ def test_an_endpoint_that_is_none_is_refused(url: str) -> None:
 def test_a_source_that_is_no_utf_8_is_taken_as_it_is(tmp_path: Path) -> None:
     source = tmp_path / b"\xff".decode("utf-8", "surrogateescape")
     source.mkdir()
-    arguments = parser().parse_args(["sync", str(source), "s3://bucket"])
+    arguments = parse(["sync", str(source), "s3://bucket"])
     assert gather.gather(arguments.given, ()).settings(arguments.source, arguments.destination).source == source
 
 
