@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncmirror.text import decode, show_line, show_lines, show_name
+from asyncmirror.text import counted, decode, show_line, show_lines, show_name
 
 _ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 
@@ -58,3 +58,8 @@ def test_a_hostile_name_is_shown_escaped(name: bytes, shown: str) -> None:
 
 def test_a_lone_surrogate_in_a_message_is_shown() -> None:
     assert show_line("\ud800\udcff") == r"\ud800\xff"
+
+
+def test_one_is_no_plural() -> None:
+    assert [counted(number, "file") for number in (0, 1, 2000)] == ["0 files", "1 file", "2,000 files"]
+    assert [counted(number, "batch", "batches") for number in (1, 2)] == ["1 batch", "2 batches"]

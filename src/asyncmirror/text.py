@@ -1,7 +1,8 @@
 r"""How names and messages are shown to people: escaped, so that none can move the cursor, reorder a line or forge one.
 
-Owns the escape. A name is bytes. What is printable stands as it is; every other character becomes ``\xNN`` (an ASCII control,
-or a byte that is no UTF-8), ``\uNNNN`` or ``\UNNNNNNNN``; a backslash in a name is doubled, so that no two names look alike.
+Owns the escape, and the plural of what is counted. A name is bytes. What is printable stands as it is; every other character
+becomes ``\xNN`` (an ASCII control, or a byte that is no UTF-8), ``\uNNNN`` or ``\UNNNNNNNN``; a backslash in a name is doubled,
+so that no two names look alike.
 "Printable" is `str.isprintable`: it leaves out controls, format characters (bidirectional overrides, zero-width ones),
 line and paragraph separators, spaces other than U+0020, surrogates, private and unassigned code points. Knows no terminal.
 """
@@ -31,6 +32,11 @@ def show_line(text: str) -> str:
 def show_lines(text: str) -> str:
     """A text of several lines, such as a traceback: only its newlines stay."""
     return "\n".join(show_line(line) for line in text.split("\n"))
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """So many of something: ``1 file``, ``2,000 files``. `many` where an s at the end is not all."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def _escape(code: int) -> str:

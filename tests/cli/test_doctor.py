@@ -74,6 +74,10 @@ def test_the_command_ends_with_its_code(
     told = json.loads(capsysbinary.readouterr().out)
     assert told["exit_code"] == 0
     assert {"topic", "level", "found", "remedy"} == set(told["findings"][0])
+    assert main(["doctor", "-q"]) == 0
+    assert capsysbinary.readouterr().out == b""
+    assert main(["doctor", "-q", "s3://bucket"]) == 4
+    assert all(line.startswith("problem ") for line in capsysbinary.readouterr().out.decode().splitlines())
     assert main(["doctor", "s3://bucket"]) == 4
     out = capsysbinary.readouterr().out.decode()
     assert "connection refused" in out

@@ -120,6 +120,8 @@ async def test_a_storage_class_has_prices_of_its_own(house: House, capsys: Captu
     assert said("--storage-class", "DEEP_ARCHIVE")[2] == "each object is charged with 40 KiB beside it, for 180 days at least"
     assert said("--storage-class", "STANDARD_IA")[2] == "each object is charged as 128 KiB at least, for 30 days at least"
     assert said("--storage-class", "COLD")[1].startswith("no price of this class is known: of S3 Standard, Amazon's in ")
+    own = said("--storage-price", "1")[1]
+    assert own == "requests: Amazon's in us-east-1, October 2025; yours may differ"
     assert said("--storage-price", "1", "--request-price", "2")[:2] == [
         "STANDARD: $1 for a TB and month, $2 for 1,000 PUTs",
         "",
@@ -136,7 +138,7 @@ def test_people_get_a_picture(house: House, capsys: Capture) -> None:
         "to send                      4    10.0 MiB",
         "",
         "requests      8 that are charged as PUT",
-        "parts         1 files in 3 parts of at most 5 MiB",
+        "parts         1 file in 3 parts of at most 5 MiB",
         "cost          $0.00 for requests; a month of storage $0.00, with what is there already $0.00",
         "prices        STANDARD: $23 for a TB and month, $0.005 for 1,000 PUTs",
         "              Amazon's in us-east-1, October 2025; yours may differ",
@@ -172,8 +174,8 @@ def test_what_would_not_be_sent_is_named(house: House, capsys: Capture, monkeypa
     assert plan(house, "--stubs", "read") == 3
     out, err = capsys.readouterr()
     assert err == "unsupported: fifo: a FIFO has no bytes to mirror\n"
-    assert "1 files are too large for --max-memory or for S3, and are not in these numbers\n" in out
-    assert "1 of those to send look like secrets: refused unless the bucket is private\n" in out
+    assert "1 file is too large for --max-memory or for S3, and not in these numbers\n" in out
+    assert "1 of those to send looks like a secret: refused unless the bucket is private\n" in out
     monkeypatch.setattr(forecast, "PROBLEMS_KEPT", 0)
     monkeypatch.setattr(forecast, "_INTERVAL", 0.0)
     assert plan(house, "--no-progress") == 3

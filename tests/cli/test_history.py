@@ -99,6 +99,13 @@ def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         assert len(capfd.readouterr().out.splitlines()) == count
 
 
+def test_no_runs_can_not_be_asked_for(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["history", "--journal", "/absent", "-n", "0"]) == 2
+    assert "--runs must be more than nothing" in capfd.readouterr().err
+    assert main(["history", "--journal", "/absent", "-n", "1"]) == 2
+    assert "--endpoint-url another store" in capfd.readouterr().err
+
+
 def test_no_run_is_no_table(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     Journal(tmp_path / "journal.sqlite", OF).close()
     assert main(["history", "--journal", str(tmp_path / "journal.sqlite")]) == 0

@@ -151,6 +151,8 @@ def test_a_tree_and_its_outline_are_divided_alike(tree: Path, capsys: Capture) -
     assert main(["find", str(tree), "-o", outline]) == 0
     assert main(["batch", outline, "--root", str(tree), "-o", one, *BATCHES]) == 0
     assert "2 batches of 4 paths, 586 B in all" in capsys.readouterr().err
+    assert main(["batch", str(tree), "--subdir", "docs", "-o", two, *BATCHES]) == 0
+    assert "1 batch of 1 path, " in capsys.readouterr().err
     assert main(["batch", str(tree), "-o", two, *BATCHES]) == 0
     assert Path(one).read_bytes() == Path(two).read_bytes()
     pending = [batch.paths for batch in batch_json.read(Path(one)).pending()]

@@ -57,9 +57,9 @@ def test_parts_of_an_archived_object_cost_what_they_do_in_s3_standard() -> None:
 
 def test_what_is_given_prevails() -> None:
     found = quote("GLACIER_IR", storage=1.0)
-    assert (found.prices.storage, found.prices.requests, found.listed) == (1.0, 0.02, True)
+    assert (found.prices.storage, found.prices.requests, found.listed) == (1.0, 0.02, ("requests",))
     found = quote(None, storage=1.0, requests=2.0)
-    assert (found.prices.storage, found.prices.requests, found.prices.parts, found.listed) == (1.0, 2.0, 2.0, False)
+    assert (found.prices.storage, found.prices.requests, found.prices.parts, found.listed) == (1.0, 2.0, 2.0, ())
     assert quote("DEEP_ARCHIVE", requests=2.0).prices.parts == 0.005
 
 

@@ -28,6 +28,7 @@ from asyncmirror.plan.filters import Filters
 from asyncmirror.plan.remap import Remaps
 from asyncmirror.settings import Settings, Symlinks
 from asyncmirror.source.beneath import Beneath, classify
+from asyncmirror.text import counted
 
 _PAGE = 50_000
 """Rows in memory; a directory that has more of them is listed once for each so many."""
@@ -84,9 +85,13 @@ class Look:
 
     def staying(self) -> list[str]:
         """What stays, and why, for people."""
-        told = [f"{count:,} objects stay whose files are gone: {reason}" for reason, count in sorted(self.kept.items())]
+        told = [
+            f"{_stay(count)} whose {'file is' if count == 1 else 'files are'} gone: {reason}"
+            for reason, count in sorted(self.kept.items())
+        ]
         if self.outside:
-            told.append(f"{self.outside:,} objects stay that are of none of the releases that the mirror file names")
+            are = "is" if self.outside == 1 else "are"
+            told.append(f"{_stay(self.outside)} that {are} of none of the releases that the mirror file names")
         return told
 
     def _page(self, table: Table, behind: tuple[bytes, bytes]) -> list[Path]:
@@ -192,6 +197,10 @@ class Look:
         for rival in (*rivals.before, *rivals.behind) if rivals else ():
             shared |= self._journal.ask(partial(paths.claimed, parent=rival, names=names)).result()
         return frozenset(shared)
+
+
+def _stay(count: int) -> str:
+    return counted(count, "object stays", "objects stay")
 
 
 def _sight(entry: "os.DirEntry[str]") -> Sight:

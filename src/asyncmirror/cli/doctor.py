@@ -22,7 +22,7 @@ from asyncmirror.doctor.finding import Finding, Level, exit_code
 from asyncmirror.doctor.question import Question
 from asyncmirror.errors import UsageError
 from asyncmirror.settings import Connection, Destination, ObjectOptions, Tuning
-from asyncmirror.text import show_line
+from asyncmirror.text import counted, show_line
 
 _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "bold red"}
 _NARROWEST = 40
@@ -36,8 +36,11 @@ def run(gathered: Gathered, arguments: Sequence[str], redact: Redactor) -> int:
     """
     asked = question(gathered, arguments)
     found = [_redacted(finding, redact) for finding in uvloop.run(examine(asked))]
-    if gathered.output().json:
+    output = gathered.output()
+    if output.json:
         text = dump({"exit_code": exit_code(found), "findings": [_to_json(finding) for finding in found]})
+    elif output.quiet:
+        text = "".join(line + "\n" for line in lines(each for each in found if each.level is Level.PROBLEM)).encode("utf-8")
     elif sys.stdout.isatty():
         text = table(found, shutil.get_terminal_size().columns).encode("utf-8")
     else:
@@ -86,7 +89,7 @@ def verdict(found: Sequence[Finding]) -> str:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
+    return counted(number, what) if number else f"no {what}s"
 
 
 def table(found: Sequence[Finding], width: int) -> str:

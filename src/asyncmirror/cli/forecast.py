@@ -19,9 +19,9 @@ from asyncmirror.errors import UsageError
 from asyncmirror.events import Settled
 from asyncmirror.model import PROBLEMS, Outcome
 from asyncmirror.plan.estimate import Bin
-from asyncmirror.plan.prices import AS_OF, REGION, Quote, Stock, monthly, quote
+from asyncmirror.plan.prices import AS_OF, LISTED, REGION, Quote, Stock, monthly, quote
 from asyncmirror.sizes import KIB, format_size
-from asyncmirror.text import show_line
+from asyncmirror.text import counted, show_line
 
 INCOMPLETE = 3
 _INTERVAL = 10.0
@@ -96,9 +96,11 @@ def _entries(found: Forecast) -> Iterator[str]:
         if found.counts.get(outcome):
             yield _row(outcome.name.lower(), found.counts[outcome], found.sizes.get(outcome, 0))
     if send.refused:
-        yield f"{send.refused:,} files are too large for --max-memory or for S3, and are not in these numbers"
+        large = counted(send.refused, "file is", "files are")
+        yield f"{large} too large for --max-memory or for S3, and not in these numbers"
     if found.secret:
-        yield f"{found.secret:,} of those to send look like secrets: refused unless the bucket is private"
+        look = "looks like a secret" if found.secret == 1 else "look like secrets"
+        yield f"{found.secret:,} of those to send {look}: refused unless the bucket is private"
 
 
 def _costs(found: Forecast, asked: Ask) -> Iterator[str]:
@@ -108,8 +110,8 @@ def _costs(found: Forecast, asked: Ask) -> Iterator[str]:
     yield f"requests      {send.requests:,} that are charged as PUT"
     if send.multipart:
         enlarged = f", {send.enlarged:,} of them in parts larger than --part-size" if send.enlarged else ""
-        parts = f"{send.parts:,} parts of at most {format_size(send.longest_part)}"
-        yield f"parts         {send.multipart:,} files in {parts}{enlarged}"
+        parts = f"{counted(send.parts, 'part')} of at most {format_size(send.longest_part)}"
+        yield f"parts         {counted(send.multipart, 'file')} in {parts}{enlarged}"
     costs = f"{_dollars(send.request_cost(prices))} for requests; a month of storage {_dollars(monthly(send.stock, prices))}"
     yield f"cost          {costs}, with what is there already {_dollars(monthly(_there(found), prices))}"
     yield from _reckoned(asked.quote)
@@ -124,8 +126,9 @@ def _reckoned(asked: Quote) -> Iterator[str]:
     name = show_line(asked.storage_class)
     yield f"prices        {name}: ${prices.storage:g} for a TB and month, ${prices.requests:g} for 1,000 PUTs"
     if asked.listed:
+        of = "" if len(asked.listed) == len(LISTED) else f"{asked.listed[0]}: "
         whose = "Amazon's" if asked.known else "no price of this class is known: of S3 Standard, Amazon's"
-        yield f"              {whose} in {REGION}, {AS_OF}; yours may differ"
+        yield f"              {of}{whose} in {REGION}, {AS_OF}; yours may differ"
     charged = []
     if prices.least:
         charged.append(f"as {format_size(prices.least)} at least")

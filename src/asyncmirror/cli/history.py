@@ -15,6 +15,7 @@ from asyncmirror.cli.json_lines import dump
 from asyncmirror.cli.report import duration
 from asyncmirror.cli.status import locate
 from asyncmirror.engine.history import End, History, Run, read_history
+from asyncmirror.errors import UsageError
 from asyncmirror.model import PROBLEMS
 from asyncmirror.sizes import format_size
 
@@ -31,11 +32,13 @@ def run(gathered: Gathered, source: str | None, destination: str | None) -> int:
     """Write what is known; gives the exit code.
 
     Raises:
-        UsageError: It is not told which journal is meant, or there is none.
+        UsageError: It is not told which journal is meant, there is none, or no run of it is asked for.
         JournalError: It can't be read.
     """
-    journal = locate(gathered, source, destination)
     most = gathered.sections.get("history", {}).get("most")
+    if most == 0:
+        raise UsageError("--runs must be more than nothing")
+    journal = locate(gathered, source, destination)
     if gathered.output().json:
         text = b"".join(json_lines(read_history(journal, most)))
     else:

@@ -32,7 +32,7 @@ from asyncmirror.plan.largest import Large, largest
 from asyncmirror.plan.outline import Kind, Step
 from asyncmirror.settings import Symlinks
 from asyncmirror.sizes import format_size
-from asyncmirror.text import show_line, show_name
+from asyncmirror.text import counted, show_line, show_name
 
 _INTERVAL = 10.0
 """Seconds between two lines that say how far a crawl is."""
@@ -137,7 +137,9 @@ def _write_batches(asked: Divide, limits: Limits, steps: Iterable[Step], root: P
     batches = _Counted(itertools.chain(begin, divided), place)
     with _target(asked.output) as file:
         batch_json.write(file, batches, plain=asked.plain)
-    teller.say(f"{batches.count:,} batches of {batches.paths:,} paths, {format_size(batches.size)} in all")
+    teller.say(
+        f"{counted(batches.count, 'batch', 'batches')} of {counted(batches.paths, 'path')}, {format_size(batches.size)} in all"
+    )
     if batches.largest > limits.most:
         teller.say(f"the largest single file has {format_size(batches.largest)}, more than --max-size")
 

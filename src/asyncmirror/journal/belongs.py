@@ -29,7 +29,7 @@ def need(path: Path) -> None:
         JournalError: What is there is no journal, or a newer one.
     """
     if not check_header(path):
-        hint = "nothing was mirrored yet, or --journal names another place"
+        hint = "nothing was mirrored yet, or --journal names another place, or --endpoint-url another store"
         raise UsageError(f"there is no journal at {os.fspath(path)!r}", hint=hint)
 
 

@@ -19,6 +19,8 @@ TB = 10**12
 AS_OF = "October 2025"
 REGION = "us-east-1"
 STANDARD = "STANDARD"
+LISTED = ("storage", "requests")
+"""What the list has a price of."""
 SMALL = 128 * KIB
 """Bytes of the least size that Amazon charges for, where it does, and monitors, where it does."""
 _THOUSAND = 1000
@@ -60,11 +62,11 @@ _LIST: Mapping[str, Prices] = {
 
 
 class Quote(NamedTuple):
-    """The prices of a class. `listed`: some of them are Amazon's list price; `known`: of this class, else of S3 Standard."""
+    """The prices of a class. `listed`: which of them are Amazon's list price; `known`: of this class, else of S3 Standard."""
 
     storage_class: str
     prices: Prices
-    listed: bool = True
+    listed: tuple[str, ...] = LISTED
     known: bool = True
 
 
@@ -77,7 +79,8 @@ def quote(storage_class: str | None = None, storage: float | None = None, reques
     prices = prices._replace(
         storage=prices.storage if storage is None else storage, requests=prices.requests if requests is None else requests
     )
-    return Quote(name, prices, None in (storage, requests), name in _LIST)
+    listed = tuple(what for what, given in zip(LISTED, (storage, requests), strict=True) if given is None)
+    return Quote(name, prices, listed, name in _LIST)
 
 
 class Stock(NamedTuple):
