@@ -204,6 +204,25 @@ def test_a_refusal_is_one_line(house: House, capsys: Capture, argv: list[str], s
     assert says in err
 
 
+def test_what_is_refused_as_a_secret_is_not_to_be_sent(house: House, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.write(".ssh/id_rsa", b"x")
+    house.write("b/key.pem", b"x")
+    flags = ("--public", "--allow-secrets", "*.pem")
+    assert plan(house, *flags) == 3
+    foreseen, err = capsys.readouterr()
+    assert err.startswith("refused: .ssh/id_rsa: looks like a secret")
+    assert [line.split()[:3] for line in foreseen.splitlines()[1:4]] == [
+        ["scanned", "6", "10.0"],
+        ["to", "send", "5"],
+        ["refused", "1", "1"],
+    ]
+    assert "look" not in foreseen
+    monkeypatch.setattr(mirror, "Mirror", lambda settings, real=mirror.Mirror: real(settings, MemoryStore()))
+    argv = ["sync", str(house.root), "s3://bucket/pre", "--journal", str(house.settings.journal), *TUNING, "-n"]
+    assert main([*argv, *flags]) == 3
+    assert capsys.readouterr().out.partition("\n\n")[2] == foreseen
+
+
 def test_a_dry_run_ends_with_the_same_numbers(house: House, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     assert plan(house, "--storage-price", "50") == 0
     foreseen = capsys.readouterr().out

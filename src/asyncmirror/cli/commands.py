@@ -100,7 +100,7 @@ _PLAN: Options = {
     "connection": _named("connection", "endpoint-url", "profile"),
     "tuning": _named("tuning", "scanners", "part-size", "multipart-threshold", "max-memory", "bwlimit"),
     "selection": OPTIONS["selection"],
-    "behaviour": (*_named("behaviour", "trust-mtime", "retry-failed", "secrets"), *_JOURNAL),
+    "behaviour": (*_named("behaviour", "trust-mtime", "retry-failed", "secrets", "allow-secrets", "public"), *_JOURNAL),
     "output": OPTIONS["output"],
 }
 

@@ -89,9 +89,11 @@ class Distributing:
     async def run(self) -> None:
         """Take plans apart: what is settled goes to the journal and the caller, works go to the workers."""
         while plans := await self._plans.take(1):
-            unchanged, settled, changes, works, scanned, scanned_bytes = plans[0]
+            plan = plans[0]
             if self._outlook is not None:
-                self._outlook.take(plans[0])
+                plan = await self._foresee(plan)
+                self._outlook.take(plan)
+            unchanged, settled, changes, works, scanned, scanned_bytes = plan
             self.scanned += scanned
             self.scanned_bytes += scanned_bytes
             if unchanged is not None:
@@ -99,7 +101,7 @@ class Distributing:
             if settled or changes:
                 self._recorder.add(settled, changes)
             if self._dry_run:
-                self._recorder.add([await self._would(work) for work in works], ())
+                self._recorder.add([_would(work) for work in works], ())
             elif not self._ending:
                 self._works.offer(works)
                 self.queued_bytes += sum(work.size for work in works)
@@ -132,10 +134,19 @@ class Distributing:
             await self._recorder.room()
             await self._outbox.room()
 
-    async def _would(self, work: Work) -> Settled:
-        """What a dry run says of a work; of secrets it knows those that their path gives away."""
-        try:
-            await self._guard.pass_through(work.path, work.rule)
-        except SecretError as error:
-            return Settled(work.path, work.key, Outcome.REFUSED, work.size, f"dry run: {error}")
-        return Settled(work.path, work.key, Outcome.PENDING, work.size, f"dry run: {work.action.value}")
+    async def _foresee(self, plan: Plan) -> Plan:
+        """A dry run's plan: what the guard refuses is settled. Of secrets it knows those that their path gives away."""
+        works = []
+        for work in plan.works:
+            try:
+                await self._guard.pass_through(work.path, work.rule)
+            except SecretError as error:
+                plan.settled.append(Settled(work.path, work.key, Outcome.REFUSED, work.size, f"dry run: {error}"))
+            else:
+                works.append(work._replace(rule=""))
+        return plan._replace(works=works)
+
+
+def _would(work: Work) -> Settled:
+    """What a dry run says of a work."""
+    return Settled(work.path, work.key, Outcome.PENDING, work.size, f"dry run: {work.action.value}")

@@ -2,7 +2,7 @@
 
 Owns the scan and what each decision counts as, also for a dry run, which scans by itself. The journal is only read. What only
 the store can tell is left open: whether a file whose times changed has other bytes, what is found to be adopted, whether what
-looks like a secret may go.
+looks like a secret may go where the user does not say.
 """
 
 import threading
@@ -27,14 +27,15 @@ from asyncmirror.settings import Settings, Tuning
 from asyncmirror.source import filesystem
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.source.walk import Listing, Walker
+from asyncmirror.transfer.guard import Word, refusal
 
 
 class Forecast(NamedTuple):
     """What was found. `send` is what would be sent; `counts` and `sizes` (bytes) are of entries that would not, by outcome.
 
     `compared` files, of `compared_size` bytes, are read first and sent only if their bytes changed; `secret` of those to send
-    look like secrets by their path. `scanned` are all entries but directories, `scanned_size` their bytes. `there` is in the
-    bucket already, those that are compared included.
+    look like secrets by their path, and only the store knows whether they may go. `scanned` are all entries but directories,
+    `scanned_size` their bytes. `there` is in the bucket already, those that are compared included.
     """
 
     send: Estimate
@@ -120,6 +121,7 @@ class Forecaster:
         self._settings = settings
         self._on_progress = on_progress
         self._lock = threading.Lock()
+        self._word = Word(settings)
         self._outlook = Outlook(settings.tuning, on_settled)
 
     def run(self) -> Forecast:
@@ -154,5 +156,18 @@ class Forecaster:
 
     def _take(self, plan: Plan) -> None:
         with self._lock:
-            self._outlook.take(plan)
+            self._outlook.take(self._foresee(plan))
             self._on_progress(self._outlook.scanned, self._outlook.scanned_size)
+
+    def _foresee(self, plan: Plan) -> Plan:
+        """The same, where the user's word says what becomes of secrets."""
+        works = []
+        for work in plan.works:
+            if not work.rule or self._word.allows(work.path):
+                works.append(work._replace(rule=""))
+            elif (visibility := self._word.visibility) is None:
+                works.append(work)
+            else:
+                reason = str(refusal(work.rule, visibility))
+                plan.settled.append(Settled(work.path, work.key, Outcome.REFUSED, work.size, reason))
+        return plan._replace(works=works)

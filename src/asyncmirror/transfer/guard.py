@@ -31,6 +31,31 @@ _UNTOLD = (
 )
 
 
+class Word:
+    """What the user says of secrets, whatever a store would say.
+
+    Attributes:
+        visibility: What the bucket is, by that; None: only the store knows.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._allowed = Filters([Rule(include=False, pattern=pattern) for pattern in settings.allow_secrets])
+        public = settings.public or settings.objects.acl in _PUBLIC_ACLS
+        self.visibility = Visibility.PUBLIC if public else None
+
+    def allows(self, path: bytes) -> bool:
+        """Whether somebody has looked at this file, and wants it sent."""
+        return bool(self._allowed.excludes(path))
+
+
+def refusal(rule: str, visibility: Visibility) -> SecretError:
+    """Why a file that this rule has caught is not sent to such a bucket."""
+    return SecretError(
+        f"looks like a secret: {secrets.WHAT[rule]} (rule {rule}), and {_SAID[visibility]}",
+        hint="look at it; --allow-secrets PATTERN lets it through",
+    )
+
+
 class Guard:
     """One for a run, or for each of its processes.
 
@@ -43,8 +68,8 @@ class Guard:
     def __init__(self, settings: Settings, store: Store, notice: Callable[[str], None]) -> None:
         self._store = store
         self._notice = notice
-        self._allowed = Filters([Rule(include=False, pattern=pattern) for pattern in settings.allow_secrets])
-        self._visibility = Visibility.PUBLIC if settings.public or settings.objects.acl in _PUBLIC_ACLS else None
+        self._word = Word(settings)
+        self._visibility = self._word.visibility
         self._off = settings.secrets is Secrets.OFF
         self._asking = asyncio.Lock()
         self._looked_at = 0
@@ -76,14 +101,11 @@ class Guard:
             if self._visibility is None and self._looked_at > _TEXT_BEFORE_ASKING:
                 await self._ask()
             return
-        if self._allowed.excludes(path):
+        if self._word.allows(path):
             return
         visibility = self._visibility or await self._ask()
         if visibility is not Visibility.PRIVATE:
-            raise SecretError(
-                f"looks like a secret: {secrets.WHAT[rule]} (rule {rule}), and {_SAID[visibility]}",
-                hint="look at it; --allow-secrets PATTERN lets it through",
-            )
+            raise refusal(rule, visibility)
 
     async def _ask(self) -> Visibility:
         """Ask the store, once."""
