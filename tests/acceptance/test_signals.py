@@ -46,6 +46,8 @@ def test_the_first_signal_finishes_what_is_in_flight(
         assert first.code == first.summary["exit_code"] == code
         assert STOPPING in first.error
         assert first.summary["complete"] < 22
+        (line,) = runner.run("history", "--json", "--journal", journal).lines
+        assert (line["end"], line["summary"]) == ("stopped", line["summary"] | {"exit_code": code, "stopped": True})
 
         known, pieces = confirmed(journal, tmp_path / "copy"), sent(server)
         whole = {key for key, part in known if not part}

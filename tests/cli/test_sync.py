@@ -96,8 +96,10 @@ class Script:
         os.kill(os.getpid(), signal.SIGTERM)
         await self.draining.wait()
 
-    def drain(self) -> None:
+    def drain(self, exit_code: int | None = None) -> None:
         self.draining.set()
+        if exit_code is not None and not self.error:
+            self.exit_code = exit_code
 
     def stop(self) -> None:
         self.stopping.set()
@@ -218,7 +220,7 @@ def test_a_signal_that_came_too_late_changes_nothing_but_that_no_more_is_begun(*
     heard = asyncio.Event()
 
     class Finished(Script):
-        def drain(self) -> None:
+        def drain(self, exit_code: int | None = None) -> None:  # noqa: ARG002  it came too late
             heard.set()
 
     script = Finished(OBJECT, kill(signal.SIGINT), lambda _: heard.wait(), error=error, exit_code=4 if error else 0)

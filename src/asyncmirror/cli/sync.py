@@ -26,7 +26,7 @@ from asyncmirror.cli.screen import Screen
 from asyncmirror.cli.shown import Listing, Shown
 from asyncmirror.cli.stderr import complain
 from asyncmirror.cli.tap import Mirroring, Tap
-from asyncmirror.events import Event, Notice, Summary, Waiting
+from asyncmirror.events import Event, Notice, Waiting
 from asyncmirror.plan.schedule import Schedule
 from asyncmirror.settings import Settings
 from asyncmirror.transfer import heap
@@ -152,7 +152,7 @@ class _Sync:
                 assert self._task is not None
                 self._task.cancel()  # nothing is in flight yet
             else:
-                self._mirror.drain()
+                self._mirror.drain(_STOPPED_BY + number)
                 for tap in self._taps:
                     tap.stopping(at_once=False)
             return
@@ -168,23 +168,17 @@ class _Sync:
 
     def _on_output_lost(self, error: OSError) -> None:
         assert self._mirror is not None
-        self._mirror.drain()
+        self._mirror.drain(_OUTPUT_LOST)
         self._shown.say(f"stdout can't be written ({error.strerror}): finishing what is in flight")
 
     async def _follow(self, mirror: Mirroring) -> None:
         tells = [tap.tell for tap in self._taps if type(tap).tell is not Tap.tell]
         async for event in mirror.run() if self._schedule is None else mirror.watch(self._when):
-            told = event._replace(exit_code=self._exit_code(event)) if isinstance(event, Summary) else event
             if isinstance(event, Waiting):
                 idle.give_back()
             for tell in tells:
-                if (wait := tell(told)) is not None:
+                if (wait := tell(event)) is not None:
                     await wait
-
-    def _exit_code(self, summary: Summary) -> int:
-        if self._signal is not None and summary.stopped and not summary.error:
-            return _STOPPED_BY + self._signal
-        return summary.exit_code
 
     @contextlib.asynccontextmanager
     async def _looking(self, mirror: Mirroring) -> AsyncIterator[None]:

@@ -33,8 +33,8 @@ class Mirroring(Protocol):
         """Do it again and again, until `drain` or `stop`."""
         ...
 
-    def drain(self) -> None:
-        """Finish what is in flight."""
+    def drain(self, exit_code: int | None = None) -> None:
+        """Finish what is in flight; `exit_code` is that of a run which is so ended before its end."""
         ...
 
     def stop(self) -> None:

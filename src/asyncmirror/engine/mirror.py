@@ -81,6 +81,7 @@ class Mirror:
         self._last = Progress(running=False)  # how the last one ended
         self._failure: AsyncmirrorError | None = None
         self._ending = asyncio.Event()
+        self._exit_code: int | None = None  # of a run that is told to end before its end
         self._paused: float | None = None
 
     async def __aenter__(self) -> Self:
@@ -184,7 +185,7 @@ class Mirror:
         run = self._run = Run(self._settings, filters, root, self._journal, self._reach.store, self._probing, self._sent)
         run.pause(paused=self.paused)
         if self._ending.is_set():
-            run.drain()
+            run.drain(self._exit_code)
         notices = [text for text in (*self._notices, *self._reach.store.notices) if text not in self._told]
         self._told.update(notices)
         try:
@@ -267,11 +268,16 @@ class Mirror:
         if self._run is not None:
             self._run.spread_log_levels()
 
-    def drain(self) -> None:
-        """Begin nothing new, finish the requests in flight, then end; resumable."""
+    def drain(self, exit_code: int | None = None) -> None:
+        """Begin nothing new, finish the requests in flight, then end; resumable.
+
+        Args:
+            exit_code: What the summary of a run that this ends before its end has, and the journal; None: as of any other.
+        """
         self._ending.set()
+        self._exit_code = exit_code if self._exit_code is None else self._exit_code
         if self._run is not None:
-            self._run.drain()
+            self._run.drain(self._exit_code)
 
     def stop(self) -> None:
         """End at once; resumable."""

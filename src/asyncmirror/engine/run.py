@@ -63,11 +63,17 @@ class Run:
         self._seconds = 0.0
         self._unreadable = 0
         self._look_at = 0.0
+        self._drained: int | None = None
         self._readers = ThreadPoolExecutor(settings.tuning.readers, "read")
         self._stages = Stages(settings, filters, root.beneath, journal, store, self._readers, probing, root.starts)
         self.steer, self.pause = self._stages.steer, self._stages.pause
-        self.drain, self.stop = self._stages.drain, self._stages.stop
+        self.stop = self._stages.stop
         self.spread_log_levels = self._stages.spread_log_levels
+
+    def drain(self, exit_code: int | None) -> None:
+        """See `Mirror.drain`."""
+        self._drained = exit_code
+        self._stages.drain()
 
     @property
     def fatal(self) -> AsyncmirrorError | None:
@@ -179,6 +185,11 @@ class Run:
 
     @property
     def _exit_code(self) -> int:
-        """The tally's and the deletion's; in a run that sends nothing, what is left to another one is not mirrored."""
+        """That of whoever ended it before its end; else the tally's and the deletion's.
+
+        In a run that sends nothing, what is left to another one is not mirrored.
+        """
+        if self._drained is not None and self._stages.stopped:
+            return self._drained
         left = not self._settings.send and self._tally.counts[Outcome.PENDING]
         return worst(self._tally.exit_code, deletion_code(self._stages.deletions), _LEFT if left else 0)
