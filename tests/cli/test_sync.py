@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -23,7 +24,7 @@ from asyncmirror.cli.fold import State
 from asyncmirror.cli.gather import Invocation, Output
 from asyncmirror.cli.screen import Lines, Quiet, Screen
 from asyncmirror.cli.tap import Mirroring, Tap
-from asyncmirror.engine.control import Control
+from asyncmirror.engine.control import Command, Control, Peer
 from asyncmirror.errors import BucketError
 from asyncmirror.events import Event, Notice, Progress, Settled, Started, Summary, Waiting
 from asyncmirror.model import Outcome
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 SETTINGS = Settings(Path("/tmp"), Destination("bucket"))
 _SCANNING = True
+_ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
 OBJECT = Settled(b"a\xff", "a", Outcome.COMPLETE, 7)
 BAD = Settled(b"bad", "", Outcome.UNREADABLE, 7, "input/output error")
@@ -133,6 +135,11 @@ async def drained(script: Script) -> None:
         await script.draining.wait()
 
 
+async def looked_on(_: Script) -> None:
+    for _turn in range(3):
+        await asyncio.sleep(0)
+
+
 async def stopped(script: Script) -> None:
     async with asyncio.timeout(10):
         await script.stopping.wait()
@@ -225,6 +232,39 @@ def test_a_signal_that_came_too_late_changes_nothing_but_that_no_more_is_begun(*
 
     script = Finished(OBJECT, kill(signal.SIGINT), lambda _: heard.wait(), error=error, exit_code=4 if error else 0)
     assert sync.run(Invocation(SETTINGS, Output(), goes_on=goes_on), Lines(None), script) == code
+
+
+def test_a_signal_after_the_end_changes_nothing_and_a_second_one_kills() -> None:
+    assert run(Script(OBJECT, exit_code=3)) == 3
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_signal_while_python_ends_changes_nothing() -> None:
+    late = """
+import os, signal
+from tests.cli.test_sync import OBJECT, Script, run
+class Late:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGTERM):
+        kill(pid, number)
+late = Late()
+raise SystemExit(run(Script(OBJECT, exit_code=3)))
+"""
+    assert subprocess.run([sys.executable, "-c", late], cwd=_ROOT, check=False, capture_output=True, timeout=60).returncode == 3
+
+
+def test_a_signal_after_a_stop_over_the_socket_does_not_kill() -> None:
+    class Kept(Control):
+        def serve(self, name: str, command: Command) -> None:
+            if name == "stop":
+                self.stop = command
+
+    control, tap = Kept(), Recorder()
+    script = Script(OBJECT, lambda _: control.stop({"do": "stop"}, Peer(1, 0)), stopped, kill(signal.SIGTERM), looked_on)
+    script.control = control
+    assert sync.run(Invocation(SETTINGS, Output()), Quiet(), script, [tap]) == 130
+    assert tap.calls.count(("stopping", True)) == 1
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, "another one kills"
 
 
 def test_a_signal_while_closing_ends_what_would_go_on() -> None:

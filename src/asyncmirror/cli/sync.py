@@ -2,18 +2,20 @@
 
 Owns the event loop, what SIGINT and SIGTERM mean, and the exit code. A mirror that is watched has runs until a signal ends it.
 The first signal drains: what is in flight is finished. The second stops at once. After it the signals have their usual effect
-again, so that a third kills; the journal is safe in every case. SIGHUP has the mirror file read again (`cli.obey`), and ends
-nothing: a terminal that goes away, as when a connection breaks, is no reason to end a run that goes well. Knows the engine only
-through `Mirroring`, those who follow it as `Tap`s, and no terminal.
+again, so that a third kills; the journal is safe in every case. One that comes when the run is over changes nothing. SIGHUP has
+the mirror file read again (`cli.obey`), and ends nothing: a terminal that goes away, as when a connection breaks, is no reason
+to end a run that goes well. Knows the engine only through `Mirroring`, those who follow it as `Tap`s, and no terminal.
 """
 
 import asyncio
+import atexit
 import contextlib
 import gc
 import itertools
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from types import FrameType
 
 import uvloop
 
@@ -52,8 +54,22 @@ def run(invocation: Invocation, screen: Screen, opener: Opener, taps: Iterable[T
     # What a run makes by the million are tuples that hold no circle: looking for some every 700 costs a twentieth of its time.
     gc.set_threshold(_GARBAGE)
     heap.give_back()
+    atexit.unregister(_deaf)
+    atexit.register(_deaf)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Sync(invocation, screen, opener, taps).run())
+
+
+def _too_late(number: int, _: FrameType | None) -> None:
+    """The run is over, and the exit code says what it came to; whatever still holds the process up, another signal ends."""
+    signal.signal(number, signal.SIG_DFL)
+
+
+def _deaf() -> None:
+    """Python gives signals that it handles their usual effect back before it has ended: from here on nothing can hold it up."""
+    for each in _SIGNALS:
+        if signal.getsignal(each) is _too_late:
+            signal.signal(each, signal.SIG_IGN)
 
 
 class _Sync:
@@ -106,10 +122,17 @@ class _Sync:
             if self._goes_on:  # one that came while the loop was held up: it is read in one turn, and answered in the next
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
-            for each in (*_SIGNALS, signal.SIGHUP):
-                loop.remove_signal_handler(each)
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the last word is still to be said
+            self._hear_no_more(loop)
         return self._finish()
+
+    def _hear_no_more(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let go of the signals; the last word is still to be said."""
+        last = not self._goes_on or self._signal is not None
+        for each in _SIGNALS:
+            if loop.remove_signal_handler(each) and last:
+                signal.signal(each, _too_late)
+        loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     @property
     def state(self) -> State:
@@ -122,11 +145,11 @@ class _Sync:
         return "stop" if self._at_once else "no" if self._signal is None else "drain"
 
     def end(self, *, at_once: bool) -> None:
-        """Do as SIGINT would, or two of them."""
+        """Do as SIGINT would, or two of them, but that no signal kills because of it."""
         if self._signal is None:
             self._on_signal(signal.SIGINT)
-        if at_once and not self._at_once:
-            self._on_signal(signal.SIGINT)
+        if at_once:
+            self._stop()
 
     def reschedule(self, schedule: Schedule) -> None:
         """Have later runs of a mirror that is watched begin by another schedule."""
@@ -156,13 +179,18 @@ class _Sync:
                 for tap in self._taps:
                     tap.stopping(at_once=False)
             return
-        self._at_once = True
-        for tap in self._taps:
-            tap.stopping(at_once=True)
         loop = asyncio.get_running_loop()
         for each in _SIGNALS:
             loop.remove_signal_handler(each)
             signal.signal(each, signal.SIG_DFL)
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._at_once:
+            return
+        self._at_once = True
+        for tap in self._taps:
+            tap.stopping(at_once=True)
         if self._mirror is not None:
             self._mirror.stop()
 
