@@ -76,7 +76,7 @@ def test_an_old_queue_is_gone_on_with(tree: Path, runner: Runner, capsys: pytest
     assert "batches" not in json.loads(Path("batch.json").read_text())  # it was in the old tools' form
     err = capsys.readouterr().err
     assert "batch 2 of 3: c\n" in err
-    assert "1 batches are queued" in err
+    assert "1 batch is queued" in err
     assert go(tree) == 0
     assert read(tree) == {"completed": ["a", "b", "d", "c"], "queued": [], "failed": []}
 

@@ -243,7 +243,7 @@ def test_only_the_first_that_lack_a_sum_are_named(
 ) -> None:
     monkeypatch.setattr("asyncmirror.cli.export.PROBLEMS_KEPT", 0)
     assert export(house, "--format", "sha256sum", "-o", str(tmp_path / "sums"), "-q") == 3
-    assert capsys.readouterr().err == "asyncmirror: 1 objects in all are not in it\n"
+    assert capsys.readouterr().err == "asyncmirror: 1 object in all not in it\n"
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def test_sizes_that_do_not_add_up_are_told_of(tree: Path, capsys: Capture) -> No
     outline = tree.parent / "find.json"
     outline.write_text('[".",0,0,["f",1,5]]')
     assert main(["batch", str(outline), "--root", str(tree)]) == 0
-    assert "1 directories state a size that is not the sum of their entries" in capsys.readouterr().err
+    assert "1 directory states a size that is not the sum of their entries" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

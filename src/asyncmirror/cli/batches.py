@@ -26,7 +26,7 @@ from asyncmirror.plan.batches import Batch
 from asyncmirror.settings import Settings
 from asyncmirror.sizes import format_size
 from asyncmirror.source.beneath import Beneath
-from asyncmirror.text import show_line, show_name
+from asyncmirror.text import counted, show_line, show_name
 
 if TYPE_CHECKING:
     from asyncmirror.http.site import Site
@@ -83,7 +83,7 @@ def run(gathered: Gathered, invocation: Invocation, sync: Callable[[Invocation],
             queue.settle(batch, done=not code)
     if site is not None:
         site.work_off(Batches(of, of, "", None, completed, of - completed))
-    say(f"{len(queue.pending):,} batches are queued")
+    say(f"{counted(len(queue.pending), 'batch is', 'batches are')} queued")
     return worst
 
 

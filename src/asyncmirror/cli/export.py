@@ -30,7 +30,7 @@ from asyncmirror.plan.remap import Remaps
 from asyncmirror.settings import Connection, Destination
 from asyncmirror.source.beneath import Beneath
 from asyncmirror.source.filesystem import threads
-from asyncmirror.text import show_line, show_name
+from asyncmirror.text import counted, show_line, show_name
 
 INCOMPLETE = 3
 _NOWHERE = frozenset({b"", b".", b".."})
@@ -239,7 +239,7 @@ class _Teller:
     def end(self) -> int:
         """Say what it came to, and give the exit code."""
         if self._lacking > PROBLEMS_KEPT:
-            stderr.write([f"asyncmirror: {self._lacking:,} objects in all are not in it"])
+            stderr.write([f"asyncmirror: {counted(self._lacking, 'object')} in all not in it"])
         if not self._quiet:
-            stderr.write([f"asyncmirror: {self.count - self._lacking:,} objects written"])
+            stderr.write([f"asyncmirror: {counted(self.count - self._lacking, 'object')} written"])
         return INCOMPLETE if self._lacking else 0

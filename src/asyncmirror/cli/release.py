@@ -125,7 +125,8 @@ def batch(gathered: Gathered, tree: str) -> int:
                 hint="check --root",
             )
         if found.misstated:
-            teller.say(f"{found.misstated:,} directories state a size that is not the sum of their entries: the sum counts")
+            state = counted(found.misstated, "directory states", "directories state")
+            teller.say(f"{state} a size that is not the sum of their entries: the sum counts")
         _write_batches(asked, limits, found.steps(), asked.root, teller)
     return 0
 
@@ -191,7 +192,7 @@ class _Teller:
     def _progress(self, totals: Totals) -> None:
         if self._interval is not None and time.monotonic() >= self._next:
             self._next = time.monotonic() + self._interval
-            self.say(f"found {totals.files:,} files ({format_size(totals.size)})")
+            self.say(f"found {counted(totals.files, 'file')} ({format_size(totals.size)})")
 
     def _unreadable(self, path: bytes, reason: str) -> None:
         self._told += 1
@@ -207,7 +208,7 @@ class _Teller:
         """Say what came of it, and give the exit code."""
         if totals.unreadable > PROBLEMS_KEPT:
             stderr.write([f"asyncmirror: {totals.unreadable:,} entries could not be looked at; their type is -1"])
-        self.say(f"{totals.files:,} files, {format_size(totals.size)}")
+        self.say(f"{counted(totals.files, 'file')}, {format_size(totals.size)}")
         if totals.unknown:
             self.say(f"{totals.unknown:,} links, FIFOs and the like have type -1 (--symlinks follow looks behind links)")
         return _INCOMPLETE if totals.unreadable else 0

@@ -13,7 +13,7 @@ from asyncmirror.events import Allowance, Deletion, Deletions, Erasing, Fate, Fl
 from asyncmirror.model import PROBLEMS, Outcome
 from asyncmirror.rates import Pace, Rate, average, deletion_left, remaining
 from asyncmirror.sizes import format_size
-from asyncmirror.text import show_line, show_name
+from asyncmirror.text import counted, show_line, show_name
 
 _FATES = {
     Fate.DELETED: "deleted",
@@ -180,14 +180,14 @@ def table(counts: Mapping[Outcome, int], sizes: Mapping[Outcome, int]) -> list[L
 def _sent(summary: Summary) -> str:
     rate = average(summary.seconds, summary.bytes_sent, summary.counts.get(Outcome.COMPLETE, 0))
     speed = f" ({rates(rate)})" if rate.bytes else ""
-    requests = "1 request" if summary.requests == 1 else f"{summary.requests:,} requests"
+    requests = counted(summary.requests, "request")
     return f"sent {format_size(summary.bytes_sent)} in {duration(summary.seconds)}{speed}, {requests}"
 
 
 def _deleted(deletions: Deletions) -> str:
     """What became of the objects whose files are gone."""
     told = [
-        f"{_FATES[fate]} {count:,} objects ({format_size(deletions.sizes.get(fate, 0))})"
+        f"{_FATES[fate]} {counted(count, 'object')} ({format_size(deletions.sizes.get(fate, 0))})"
         for fate in Fate
         if (count := deletions.counts.get(fate, 0))
     ]

@@ -25,7 +25,7 @@ from asyncmirror.journal.belongs import Belongs
 from asyncmirror.settings import Connection, Destination, ObjectOptions, Tuning, Verification
 from asyncmirror.sizes import format_size
 from asyncmirror.store.configured import configured_endpoint
-from asyncmirror.text import decode, show_line, show_name
+from asyncmirror.text import counted, decode, show_line, show_name
 
 _REFRESH = 0.25
 _PIECE = 64 << 10
@@ -176,7 +176,7 @@ def lines(report: Report) -> Iterator[str]:
     counts, account = report.counts, report.account
     told = [f"{counts[verdict]:,} {verdict.value}" for verdict in Verdict if counts.get(verdict)]
     size = format_size(account.size)
-    yield f"{account.objects:,} objects on record ({size}): {', '.join(told) or 'nothing to look at'}"
+    yield f"{counted(account.objects, 'object')} on record ({size}): {', '.join(told) or 'nothing to look at'}"
     if report.sums:
         yield f"{report.sums:,} lines of checksum files were held against the source"
     if report.earlier:
@@ -191,7 +191,7 @@ def lines(report: Report) -> Iterator[str]:
     if report.repaired:
         yield f"{report.repaired:,} objects are no longer on record as complete: the next sync sends them"
     verdict = "not all is there" if report.exit_code else "all is there"
-    yield f"{verdict} ({report.requests:,} requests, {duration(report.seconds)})"
+    yield f"{verdict} ({counted(report.requests, 'request')}, {duration(report.seconds)})"
 
 
 def summary(report: Report) -> dict[str, object]:
