@@ -6,6 +6,7 @@ tried again, which hangs once more, with no alarm left.
 """
 
 import os
+import signal
 from collections.abc import Generator
 from typing import Protocol
 
@@ -16,6 +17,10 @@ from tests.alarm import limited
 
 ENDPOINT = "ASYNCMIRROR_TEST_ENDPOINT"
 _LIMIT = pytest.StashKey[float]()
+
+# A shell that starts the suite in the background has it ignore Ctrl-C, and with it every process that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Hypothesis's own limit of 200 ms for an example tells how busy the machine is; what hangs, the alarm ends.
 settings.register_profile("unhurried", deadline=None)
